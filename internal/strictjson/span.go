@@ -1,0 +1,188 @@
+package strictjson
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Span is a half-open range of bytes in a document.
+type Span struct{ Start, End int }
+
+// Of returns the bytes of data that the span covers.
+func (s Span) Of(data []byte) []byte { return data[s.Start:s.End:s.End] }
+
+// Empty reports whether the span covers nothing, as the zero Span does.
+func (s Span) Empty() bool { return s.Start >= s.End }
+
+// Member is one member of an object: its decoded name, and the spans of the quoted name and
+// of the value.
+type Member struct {
+	Name                           string
+	NameStart, NameEnd, Start, End int
+}
+
+// Value returns the span of the member's value.
+func (m Member) Value() Span { return Span{m.Start, m.End} }
+
+// Object returns the members of the object in data, in order, without looking below them.
+// data must have passed [Check]; the error says only that it is not an object.
+func Object(data []byte) ([]Member, error) {
+	members := make([]Member, 0, 8)
+	err := EachMember(data, func(m Member) { members = append(members, m) })
+	return members, err
+}
+
+// EachMember is [Object] that calls f for each member instead of making a list.
+func EachMember(data []byte, f func(Member)) error {
+	i := space(data, 0)
+	if i >= len(data) || data[i] != '{' {
+		return fmt.Errorf("%w: not an object", ErrStrict)
+	}
+	i = space(data, i+1)
+	for i < len(data) && data[i] != '}' {
+		var m Member
+		m.NameStart, m.NameEnd = i, skip(data, i)
+		name, err := String(data[m.NameStart:m.NameEnd])
+		if err != nil {
+			return err
+		}
+		m.Name = name
+		m.Start = space(data, space(data, m.NameEnd)+1)
+		m.End = skip(data, m.Start)
+		f(m)
+		if i = space(data, m.End); i < len(data) && data[i] == ',' {
+			i = space(data, i+1)
+		}
+	}
+	return nil
+}
+
+// Find returns the span of the value of the member with exactly this name, and whether there
+// is one. data must be an object that has passed [Check].
+func Find(data []byte, name string) (Span, bool) {
+	var found Span
+	var ok bool
+	if err := EachMember(data, func(m Member) {
+		if m.Name == name {
+			found, ok = m.Value(), true
+		}
+	}); err != nil {
+		return Span{}, false
+	}
+	return found, ok
+}
+
+// Array returns the spans of the elements of the array in data, which must have passed
+// [Check]; the error says only that it is not an array.
+func Array(data []byte) ([]Span, error) {
+	i := space(data, 0)
+	if i >= len(data) || data[i] != '[' {
+		return nil, fmt.Errorf("%w: not an array", ErrStrict)
+	}
+	var spans []Span
+	i = space(data, i+1)
+	for i < len(data) && data[i] != ']' {
+		end := skip(data, i)
+		spans = append(spans, Span{i, end})
+		if i = space(data, end); i < len(data) && data[i] == ',' {
+			i = space(data, i+1)
+		}
+	}
+	return spans, nil
+}
+
+// String decodes a raw JSON string.
+func String(raw []byte) (string, error) {
+	if len(raw) < 2 || raw[0] != '"' {
+		return "", fmt.Errorf("%w: not a string", ErrStrict)
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	b, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return "", errors.Join(ErrStrict, err)
+	}
+	return string(b), nil
+}
+
+// AppendString appends s as a JSON string.
+func AppendString(dst []byte, s string) []byte {
+	out, err := jsontext.AppendQuote(dst, s)
+	if err != nil { // invalid UTF-8, which AppendQuote has replaced
+		return out
+	}
+	return out
+}
+
+// Equal reports whether two raw JSON values are the same identifier: equal bytes, or strings
+// that decode alike.
+func Equal(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	sa, errA := String(a)
+	sb, errB := String(b)
+	return errA == nil && errB == nil && sa == sb
+}
+
+func space(data []byte, i int) int {
+	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t') {
+		i++
+	}
+	return i
+}
+
+// skip returns the end of the value that starts at i. It relies on data having been checked.
+func skip(data []byte, i int) int {
+	if i >= len(data) {
+		return i
+	}
+	switch data[i] {
+	case '"':
+		return skipString(data, i)
+	case '{', '[':
+		depth := 0
+		for i < len(data) {
+			switch data[i] {
+			case '"':
+				i = skipString(data, i)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return i
+	default:
+		for i < len(data) && !bytes.ContainsRune([]byte(",]} \n\r\t"), rune(data[i])) {
+			i++
+		}
+		return i
+	}
+}
+
+func skipString(data []byte, i int) int {
+	for i++; i < len(data); i++ {
+		j := bytes.IndexByte(data[i:], '"')
+		if j < 0 {
+			return len(data)
+		}
+		i += j
+		n := 0
+		for k := i - 1; data[k] == '\\'; k-- {
+			n++
+		}
+		if n%2 == 0 {
+			return i + 1
+		}
+	}
+	return i
+}
