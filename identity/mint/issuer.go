@@ -1,0 +1,137 @@
+package mint
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"sallyport/identity"
+	"sallyport/identity/jose"
+)
+
+// DefaultTTL is the life of a token for which none was asked.
+const DefaultTTL = 5 * time.Minute
+
+// IssuerConfig says for whom tokens are made. URL, Audience and Keys are required: without
+// one of them every Mint fails.
+type IssuerConfig struct {
+	URL      string           // iss, the gateway's publicURL
+	Audience string           // aud, <publicURL>/mcp
+	Keys     *Keyring         // signing keys
+	TTL      time.Duration    // life of a token where the request asks for none; default DefaultTTL
+	Now      func() time.Time // default time.Now
+}
+
+// Issuer signs access tokens. It is safe for concurrent use.
+type Issuer struct{ cfg IssuerConfig }
+
+// NewIssuer returns an issuer. A TTL out of bounds is reported by [CheckTTL], to be asked
+// when configuration is read, and by every Mint.
+func NewIssuer(cfg IssuerConfig) *Issuer {
+	if cfg.TTL == 0 {
+		cfg.TTL = DefaultTTL
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Issuer{cfg: cfg}
+}
+
+// Request asks for a token. Subject, ClientID and one role at least are required.
+type Request struct {
+	Subject, ClientID string
+	Roles             []string
+	TTL               time.Duration // 1 s to 15 min in whole seconds; zero: the issuer's default
+	Grant, Task       string        // empty: the token names none
+}
+
+// Claims are the claims of a token of ours, as they stand in it.
+type Claims struct {
+	Issuer    string   `json:"iss"`
+	Audience  string   `json:"aud"`
+	Subject   string   `json:"sub"`
+	ClientID  string   `json:"client_id"`
+	Roles     []string `json:"roles"`
+	Grant     string   `json:"grant,omitempty"`
+	Task      string   `json:"task,omitempty"`
+	IssuedAt  int64    `json:"iat"` // seconds since 1970
+	ExpiresAt int64    `json:"exp"`
+	ID        string   `json:"jti"`
+}
+
+// Mint signs a token and returns it with its claims. The error says which part of the request
+// cannot be had; then the token is empty.
+func (i *Issuer) Mint(r Request) (string, Claims, error) {
+	if i.cfg.URL == "" || i.cfg.Audience == "" || i.cfg.Keys == nil {
+		return "", Claims{}, errors.New("a token issuer needs its URL, an audience and keys")
+	}
+	if r.TTL == 0 {
+		r.TTL = i.cfg.TTL
+	}
+	if err := check(r); err != nil {
+		return "", Claims{}, err
+	}
+	now := i.cfg.Now().Unix()
+	c := Claims{Issuer: i.cfg.URL, Audience: i.cfg.Audience, Subject: r.Subject, ClientID: r.ClientID, Roles: r.Roles,
+		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text()}
+	token, err := i.sign(c)
+	if err != nil {
+		return "", Claims{}, err
+	}
+	return token, c, nil
+}
+
+func check(r Request) error {
+	if err := CheckTTL(r.TTL); err != nil {
+		return err
+	}
+	if len(r.Roles) == 0 {
+		return errors.New("a token needs at least one role (--role)")
+	}
+	for _, role := range r.Roles {
+		if err := identity.CheckText(role); err != nil {
+			return fmt.Errorf("a role %w", err)
+		}
+	}
+	for _, part := range []struct {
+		name, value string
+		optional    bool
+	}{{"subject", r.Subject, false}, {"client", r.ClientID, false}, {"grant", r.Grant, true}, {"task", r.Task, true}} {
+		if part.optional && part.value == "" {
+			continue
+		}
+		if err := identity.CheckText(part.value); err != nil {
+			return fmt.Errorf("the %s %w", part.name, err)
+		}
+	}
+	return nil
+}
+
+// CheckTTL returns an error unless a token may live that long: 1 s to identity.MaxLifetime,
+// in whole seconds, since exp has no fractions.
+func CheckTTL(ttl time.Duration) error {
+	if ttl < time.Second || ttl > identity.MaxLifetime || ttl%time.Second != 0 {
+		return fmt.Errorf("a token lives from 1s to 15m in whole seconds, not %s; ask for a shorter life and renew it", ttl)
+	}
+	return nil
+}
+
+func (i *Issuer) sign(c Claims) (string, error) {
+	kid, private := i.cfg.Keys.signer()
+	claims, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("write claims: %w", err)
+	}
+	enc := base64.RawURLEncoding
+	header := []byte(`{"alg":"EdDSA","typ":"at+jwt","kid":"` + kid + `"}`) // a thumbprint needs no escapes
+	input := enc.EncodeToString(header) + "." + enc.EncodeToString(claims)
+	token := input + "." + enc.EncodeToString(ed25519.Sign(private, []byte(input)))
+	if len(token) > jose.MaxSize {
+		return "", fmt.Errorf("the token would be %d bytes long; the limit is %d: use fewer roles or shorter names", len(token), jose.MaxSize)
+	}
+	return token, nil
+}
