@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"strconv"
+	"strings"
 
 	"sallyport/identity"
 )
@@ -88,34 +90,40 @@ func (i *Issuer) Foreign() string {
 
 // Hostile is a token that must be refused.
 type Hostile struct {
-	Name  string
-	Token string
-	Err   error // what the verifier says, by errors.Is
+	Name    string
+	Token   string
+	Err     error  // what the verifier says, by errors.Is
+	Message string // what the operator reads
 }
 
 // Hostile returns one token of each kind that must be refused, for tables in other packages.
 func (i *Issuer) Hostile() []Hostile {
 	return []Hostile{
-		{"expired", i.Expired(), identity.ErrExpired},
-		{"wrong audience", i.WrongAudience(), identity.ErrAudience},
-		{"wrong issuer", i.WrongIssuer(), identity.ErrIssuer},
-		{"wrong type", i.WrongType(), identity.ErrType},
-		{"lives 16 minutes", i.LongLived(), identity.ErrLifetime},
-		{"alg none", i.AlgNone(), identity.ErrAlgorithm},
-		{"alg none, unsigned", i.Unsigned(), identity.ErrMalformed},
-		{"RS/HS confusion", i.Confused(), identity.ErrAlgorithm},
-		{"RS/HS confusion, PEM", i.ConfusedPEM(), identity.ErrAlgorithm},
-		{"duplicate claim", i.DuplicateClaim(), identity.ErrDuplicate},
-		{"folded claim", i.FoldedClaim(), identity.ErrDuplicate},
-		{"bound to a key", i.Bound(), identity.ErrProof},
-		{"forged signature", i.Forged(), identity.ErrSignature},
-		{"unknown key", i.Foreign(), identity.ErrUnknownKey},
+		{"expired", i.Expired(), identity.ErrExpired, "token has expired"},
+		{"wrong audience", i.WrongAudience(), identity.ErrAudience, "wrong audience"},
+		{"wrong issuer", i.WrongIssuer(), identity.ErrIssuer, "wrong issuer"},
+		{"wrong type", i.WrongType(), identity.ErrType, "wrong token type"},
+		{"lives 16 minutes", i.LongLived(), identity.ErrLifetime, "token lives too long: exp − iat must be from 1s to 15m"},
+		{"alg none", i.AlgNone(), identity.ErrAlgorithm, "signature algorithm not allowed for the key"},
+		{"alg none, unsigned", i.Unsigned(), identity.ErrMalformed, "malformed token: signature is empty"},
+		{"RS/HS confusion", i.Confused(), identity.ErrAlgorithm, "signature algorithm not allowed for the key"},
+		{"RS/HS confusion, PEM", i.ConfusedPEM(), identity.ErrAlgorithm, "signature algorithm not allowed for the key"},
+		{"duplicate claim", i.DuplicateClaim(), identity.ErrDuplicate, "token with two meanings: claims: the same member name twice in one object, at byte " + i.lastSub()},
+		{"folded claim", i.FoldedClaim(), identity.ErrDuplicate, "token with two meanings: claims: two member names differ only in case"},
+		{"bound to a key", i.Bound(), identity.ErrProof, "token is bound to a key and the request proves none"},
+		{"forged signature", i.Forged(), identity.ErrSignature, "signature does not verify"},
+		{"unknown key", i.Foreign(), identity.ErrUnknownKey, "unknown signing key"},
 	}
+}
+
+// lastSub is where the second subject of DuplicateClaim stands.
+func (i *Issuer) lastSub() string {
+	return strconv.Itoa(strings.LastIndex(i.extra(`"sub":"admin"`), `"sub"`))
 }
 
 func (i *Issuer) change(changes map[string]any) string { return i.With(i.Claims("alice"), changes) }
 
-func (i *Issuer) good() string { return i.body(i.Claims("alice"), nil) }
+func (i *Issuer) good() string { return i.Body(i.Claims("alice"), nil) }
 
 func (i *Issuer) extra(member string) string { return "{" + member + "," + i.good()[1:] }
 

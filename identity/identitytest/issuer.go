@@ -95,7 +95,7 @@ func (i *Issuer) Claims(subject string, roles ...string) map[string]any {
 
 // With signs claims with changes on top; a nil value deletes a claim.
 func (i *Issuer) With(claims, changes map[string]any) string {
-	return i.Sign(i.header("EdDSA", "at+jwt"), i.body(claims, changes))
+	return i.Sign(i.header("EdDSA", "at+jwt"), i.Body(claims, changes))
 }
 
 // Sign signs exactly these bytes with the issuer's key, whatever they say.
@@ -108,7 +108,9 @@ func (i *Issuer) header(alg, typ string) string {
 	return `{"alg":"` + alg + `","typ":"` + typ + `","kid":"` + i.Kid + `"}`
 }
 
-func (i *Issuer) body(claims, changes map[string]any) string {
+// Body returns claims with changes on top as JSON; a nil value deletes a claim.
+func (i *Issuer) Body(claims, changes map[string]any) string {
+	i.t.Helper()
 	claims = maps.Clone(claims)
 	for name, v := range changes {
 		claims[name] = v
