@@ -1,0 +1,13 @@
+// Package gateway is the enforcement point: the one straight line that every request takes
+// from the socket to an MCP server and back.
+//
+// call.go reads like the list in docs/architecture.md: edge, authenticate, decode, resolve,
+// check input, authorize, forward, check output, respond. Each step takes what only the step
+// before it can make. Only authorize makes a [Permit]; only a Permit carries a client's bytes
+// upstream, once. What the gateway asks upstreams for itself is an [Errand]: another type,
+// with a closed list of methods.
+//
+// The package defines the interfaces of what varies between deployments ([Verifier],
+// [Decider], [Recorder], [Upstream]) and implements none of them. It may be imported by the
+// rooms that implement or wire them; it imports identity, policy and the rooms it is built of.
+package gateway

@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+)
+
+// Upstream is one MCP server behind the gateway.
+//
+// Both methods return a Reply whose Body the caller closes, or an error that wraps one of the
+// errors below. Cancelling ctx ends the exchange, also while the body is read.
+type Upstream interface {
+	// Send redeems the permit and sends what it holds: at most one request.
+	Send(ctx context.Context, p *Permit) (*Reply, error)
+	// Ask sends an errand.
+	Ask(ctx context.Context, e Errand) (*Reply, error)
+}
+
+// Reply is an upstream's answer, its body unread.
+type Reply struct {
+	Status int
+	Header ReplyHeader
+	Body   io.ReadCloser
+}
+
+// ReplyHeader is all that is taken from an upstream's headers.
+type ReplyHeader struct {
+	ContentType string // media type in lower case, without parameters
+	SessionID   string
+}
+
+// What can go wrong with an upstream. Implementations wrap these; none of the text around
+// them reaches a client.
+var (
+	ErrUnreachable = errors.New("upstream unreachable")
+	ErrTimeout     = errors.New("upstream timed out")
+	ErrTooLarge    = errors.New("upstream reply over the size limit")
+	ErrGarbage     = errors.New("upstream reply is not sound")
+)
