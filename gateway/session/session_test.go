@@ -1,0 +1,111 @@
+package session
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+func TestSessionBelongsToOneOwner(t *testing.T) {
+	s := NewSessions(2)
+	if err := s.Bind("a", "1", "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Bind("a", "1", "bob"); !errors.Is(err, ErrTaken) {
+		t.Errorf("second owner: %v; want ErrTaken", err)
+	}
+	if err := s.Bind("b", "1", "bob"); err != nil {
+		t.Errorf("same id on another server: %v", err)
+	}
+	for _, tt := range []struct {
+		server, id, owner string
+		want              bool
+	}{{"a", "1", "alice", true}, {"a", "1", "bob", false}, {"b", "1", "alice", false}, {"a", "2", "alice", false}, {"a", "1", "", false}} {
+		if got := s.Owned(tt.server, tt.id, tt.owner); got != tt.want {
+			t.Errorf("Owned(%v) = %v", tt, got)
+		}
+	}
+	s.End("a", "1")
+	if s.Owned("a", "1", "alice") {
+		t.Error("an ended session is still owned")
+	}
+}
+
+func TestQuestionIsAnsweredOnceByWhomItWasAsked(t *testing.T) {
+	q := NewQuestions(10)
+	q.Ask("a", "s", "alice", "7", "elicitation/create")
+	if _, ok := q.Answer("a", "s", "bob", "7"); ok {
+		t.Error("bob answered alice's question")
+	}
+	if m, ok := q.Answer("a", "s", "alice", "7"); !ok || m != "elicitation/create" {
+		t.Errorf("Answer = %q, %v", m, ok)
+	}
+	if _, ok := q.Answer("a", "s", "alice", "7"); ok {
+		t.Error("a question was answered twice")
+	}
+}
+
+func TestHandleKeepsItsFirstOwner(t *testing.T) {
+	h := NewHandles(10)
+	if err := errors.Join(h.Bind("a", "t1", "alice", "build"), h.Bind("a", "t1", "alice", "build")); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Bind("a", "t1", "bob", "build"); !errors.Is(err, ErrTaken) {
+		t.Errorf("Bind = %v; want ErrTaken", err)
+	}
+	if _, ok := h.Tool("a", "t1", "bob"); ok {
+		t.Error("bob reads alice's task")
+	}
+	if tool, ok := h.Tool("a", "t1", "alice"); !ok || tool != "build" {
+		t.Errorf("Tool = %q, %v", tool, ok)
+	}
+}
+
+func TestSealedStateComesBackOnlyForTheSameCall(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSealer(key, func() time.Time { return now })
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := Binding{"alice", "files", "tools/call", "read"}
+	sealed := s.Seal(b, "state ✓")
+	if got, err := s.Open(b, sealed); err != nil || got != "state ✓" {
+		t.Errorf("Open = %q, %v", got, err)
+	}
+	others := []Binding{{"bob", "files", "tools/call", "read"}, {"alice", "mail", "tools/call", "read"}, {"alice", "files", "tools/call", "write"}, {"alicefiles", "", "tools/call", "read"}}
+	for _, o := range others {
+		if _, err := s.Open(o, sealed); !errors.Is(err, ErrSeal) {
+			t.Errorf("Open for %v = %v; want ErrSeal", o, err)
+		}
+	}
+	for _, bad := range []string{"", "state ✓", sealed[:len(sealed)-2], sealPrefix + "AAAA", "sp2." + sealed[4:]} {
+		if _, err := s.Open(b, bad); !errors.Is(err, ErrSeal) {
+			t.Errorf("Open(%q) = %v; want ErrSeal", bad, err)
+		}
+	}
+	now = now.Add(StateLife)
+	if _, err := s.Open(b, sealed); !errors.Is(err, ErrSeal) {
+		t.Errorf("after its life: %v; want ErrSeal", err)
+	}
+}
+
+func TestFlightIsCancelledByItsOwner(t *testing.T) {
+	f := NewFlights()
+	n := 0
+	end := f.Start("a", "alice", "1", func() { n++ })
+	f.Cancel("a", "bob", "1")
+	f.Cancel("a", "alice", "2")
+	if n != 0 {
+		t.Errorf("cancelled %d times by others", n)
+	}
+	f.Cancel("a", "alice", "1")
+	end()
+	f.Cancel("a", "alice", "1")
+	if n != 1 {
+		t.Errorf("cancelled %d times; want 1", n)
+	}
+}
