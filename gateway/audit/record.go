@@ -1,0 +1,50 @@
+package audit
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Phases of a record.
+const (
+	PhaseDecision = "decision" // durable before the upstream sees a byte
+	PhaseOutcome  = "outcome"  // what came of it
+	PhaseRefusal  = "refusal"  // a request that went nowhere
+	PhaseSummary  = "summary"  // refusals before authentication, counted
+	PhaseRepair   = "repair"   // what a start found and mended
+)
+
+// Record is one line of the log. Its members are named as in the contract.
+type Record struct {
+	Seq             uint64            `json:"seq"`
+	Time            time.Time         `json:"time"`
+	ID              string            `json:"id"`
+	Phase           string            `json:"phase"`
+	Method          string            `json:"method"`
+	Server          string            `json:"server"`
+	Tool            string            `json:"tool"`
+	ToolDigest      string            `json:"tool_digest"`
+	ArgumentsDigest string            `json:"arguments_digest"`
+	Subject         string            `json:"subject"`
+	Client          string            `json:"client"`
+	Grant           string            `json:"grant"`
+	Task            string            `json:"task"`
+	JTI             string            `json:"jti"`
+	Roles           []string          `json:"roles"`
+	Decision        string            `json:"decision"`
+	Code            string            `json:"code"`
+	Reasons         []string          `json:"reasons"`
+	Obligations     []json.RawMessage `json:"obligations"`
+	PolicyRevision  string            `json:"policy_revision"`
+	Rules           []string          `json:"rules"`
+	LabelsBefore    []string          `json:"labels_before"`
+	LabelsAfter     []string          `json:"labels_after"`
+	UpstreamMS      float64           `json:"upstream_ms"`
+	BytesIn         int64             `json:"bytes_in"`
+	BytesOut        int64             `json:"bytes_out"`
+	TraceID         string            `json:"trace_id"`
+	Arguments       json.RawMessage   `json:"arguments,omitempty"`
+	Count           int64             `json:"count,omitempty"`  // of a summary
+	Source          string            `json:"source,omitempty"` // of a summary: one of those it counts
+	Detail          string            `json:"detail,omitempty"` // the operator's reason; never an argument or a token
+}
