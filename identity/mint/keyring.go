@@ -85,11 +85,17 @@ func (k *Keyring) Keys() *identity.KeySet { return k.set.Load() }
 // Reload reads the directory again and moves the keys on: it makes the next key when the
 // newest is a day old, and deletes keys that no living token can need. A key whose file is
 // gone verifies no more. On an error the keys known so far stay, and keep signing.
-func (k *Keyring) Reload() error { return k.change(rotateAfter) }
+func (k *Keyring) Reload() error {
+	return k.change(func(keys []signingKey, now time.Time) bool {
+		return now.Sub(keys[len(keys)-1].created) >= rotateAfter
+	})
+}
 
 // Rotate makes the next key now, unless one is waiting already. The old ones stay until their
 // tokens have expired. To stop trusting a key at once, delete its file and Reload.
-func (k *Keyring) Rotate() error { return k.change(publishAhead) }
+func (k *Keyring) Rotate() error {
+	return k.change(func(keys []signingKey, now time.Time) bool { return active(keys, now) == len(keys)-1 })
+}
 
 // Watch reloads every so often until ctx ends. Errors go to report, and the keys known so far
 // stay.
@@ -108,8 +114,9 @@ func (k *Keyring) Watch(ctx context.Context, every time.Duration, report func(er
 	}
 }
 
-// change is Reload that makes a key when the newest is at least as old as age.
-func (k *Keyring) change(age time.Duration) error {
+// change reads the directory, makes a key where there is none or due says so, deletes what is
+// over, and publishes the rest.
+func (k *Keyring) change(due func(keys []signingKey, now time.Time) bool) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	unlock, err := lockDir(k.dir)
@@ -123,7 +130,7 @@ func (k *Keyring) change(age time.Duration) error {
 	}
 	now := k.now()
 	var failed error
-	if len(keys) == 0 || now.Sub(keys[len(keys)-1].created) >= age {
+	if len(keys) == 0 || due(keys, now) {
 		next, err := createKey(k.dir, now)
 		if err != nil {
 			failed = err // with a full disk the old keys go on
@@ -169,9 +176,8 @@ func (k *Keyring) expire(keys []signingKey, now time.Time) []signingKey {
 
 // active returns the place of the key that signs: the newest that has been published for long
 // enough, else the oldest, since the first key has nobody to be announced to.
-func (k *Keyring) active() int {
-	now := k.now()
-	for i, key := range slices.Backward(k.keys) {
+func active(keys []signingKey, now time.Time) int {
+	for i, key := range slices.Backward(keys) {
 		if now.Sub(key.created) >= publishAhead {
 			return i
 		}
@@ -182,7 +188,7 @@ func (k *Keyring) active() int {
 func (k *Keyring) signer() (kid string, private ed25519.PrivateKey) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key := k.keys[k.active()]
+	key := k.keys[active(k.keys, k.now())]
 	return key.jwk.Kid, key.private
 }
 
@@ -190,13 +196,13 @@ func (k *Keyring) signer() (kid string, private ed25519.PrivateKey) {
 func (k *Keyring) List() []KeyInfo {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	active := k.active()
+	signs := active(k.keys, k.now())
 	infos := make([]KeyInfo, len(k.keys))
 	for i, key := range k.keys {
 		state := KeyActive
-		if i < active {
+		if i < signs {
 			state = KeyRetiring
-		} else if i > active {
+		} else if i > signs {
 			state = KeyNext
 		}
 		infos[i] = KeyInfo{ID: key.jwk.Kid, State: state, Created: key.created}

@@ -9,12 +9,6 @@ import (
 	"sallyport/identity"
 )
 
-// ResourceMetadataURL returns where the metadata of the resource at path, as "/mcp/files",
-// stands: what a 401 points to.
-func ResourceMetadataURL(publicURL, path string) string {
-	return strings.TrimSuffix(publicURL, "/") + identity.ResourceMetadataPath + path
-}
-
 // Handler serves the documents by which clients find the issuer: JWK Set, RFC 8414 and
 // RFC 9728. publicURL has no path of its own. Which servers exist is not shown: the document
 // of a resource says the same for each name. Everything else is 404 in plain words, also
@@ -50,27 +44,10 @@ func document(i *Issuer, publicURL, path string) ([]byte, bool) {
 		return resourceMetadata(publicURL, "/mcp"), true
 	}
 	resource, ok := strings.CutPrefix(path, identity.ResourceMetadataPath)
-	if !ok || !isResource(resource) {
+	if !ok || !identity.IsResource(resource) {
 		return nil, false
 	}
 	return resourceMetadata(publicURL, resource), true
-}
-
-// isResource reports whether path is /mcp or /mcp/{server}.
-func isResource(path string) bool {
-	if path == "/mcp" {
-		return true
-	}
-	name, ok := strings.CutPrefix(path, "/mcp/")
-	if !ok || name == "" || len(name) > 64 || name[0] == '.' {
-		return false
-	}
-	for _, c := range []byte(name) {
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
 }
 
 // serverMetadata is RFC 8414 §2. It offers no endpoint where a client could register or log

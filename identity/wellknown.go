@@ -1,0 +1,44 @@
+package identity
+
+import "strings"
+
+// Paths of the documents by which clients find the issuer (RFC 9728 §3, RFC 8414 §3).
+const (
+	ResourceMetadataPath = "/.well-known/oauth-protected-resource"
+	ServerMetadataPath   = "/.well-known/oauth-authorization-server"
+	KeySetPath           = "/.well-known/jwks.json"
+)
+
+// IsResource reports whether path is that of a protected resource: /mcp or /mcp/{server},
+// the name of 1 to 64 letters, digits, '-', '_' and '.', not starting with a dot. It does not
+// say that such a server exists.
+func IsResource(path string) bool {
+	if path == "/mcp" {
+		return true
+	}
+	name, ok := strings.CutPrefix(path, "/mcp/")
+	if !ok || name == "" || len(name) > 64 || name[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// ResourceMetadataURL returns where the metadata of the resource at path stands. What is no
+// resource of ours counts as /mcp, so that a path from a request can be passed as it came.
+func ResourceMetadataURL(publicURL, path string) string {
+	if !IsResource(path) {
+		path = "/mcp"
+	}
+	return strings.TrimSuffix(publicURL, "/") + ResourceMetadataPath + path
+}
+
+// Challenge returns the WWW-Authenticate value of a 401 for the resource at path (RFC 9728
+// §5.1): where its metadata stands, and nothing about what was wrong.
+func Challenge(publicURL, path string) string {
+	return `Bearer resource_metadata="` + ResourceMetadataURL(publicURL, path) + `"`
+}
