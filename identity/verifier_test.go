@@ -10,6 +10,7 @@ import (
 
 	"sallyport/identity"
 	"sallyport/identity/identitytest"
+	"sallyport/identity/jose"
 )
 
 var start = time.Unix(1_800_000_000, 0)
@@ -159,6 +160,26 @@ func TestKeyIsFoundByItsNameAlone(t *testing.T) {
 		}
 	}
 }
+
+// A source that lists a key without a name must not make kid optional.
+func TestTokenNamesItsKey(t *testing.T) {
+	i := identitytest.New(t)
+	keys := fixed{ByID: map[string]jose.Key{"": i.Keys().ByID[i.Kid]}}
+	v, err := identity.NewVerifier(identity.VerifierConfig{Issuer: identitytest.URL, Audience: identitytest.Audience, Keys: &keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kid := range []string{``, `,"kid":""`} {
+		token := i.Sign(`{"alg":"EdDSA","typ":"at+jwt"`+kid+`}`, i.Body(i.Claims("alice"), nil))
+		if who, err := v.VerifyToken(token); who != nil || !errors.Is(err, identity.ErrUnknownKey) {
+			t.Errorf("kid %q: %v, %v; want ErrUnknownKey", kid, who, err)
+		}
+	}
+}
+
+type fixed identity.KeySet
+
+func (f *fixed) Keys() *identity.KeySet { return (*identity.KeySet)(f) }
 
 func TestTokenStandsInOnePlace(t *testing.T) {
 	i := identitytest.New(t)
