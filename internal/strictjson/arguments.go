@@ -1,93 +1,126 @@
 package strictjson
 
 import (
-	"bytes"
 	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-// CheckArguments applies the name rule of tool arguments to an object that has passed
-// [Check]: at the top level no name may fold to one of known (fold → exact name; the tool's
-// schema properties and the keys that the policy reads) without being it, and at every depth
-// no two siblings may fold alike. Otherwise argument names are free.
+// CheckArguments applies the name rule of tool arguments to a value that has passed [Check]:
+// at the top level no name may fold to one of known (fold → exact name; the tool's schema
+// properties and the keys that the policy reads) without being it, and at every depth no two
+// siblings may fold alike. Otherwise argument names are free. The error is an [*Error].
 func CheckArguments(args []byte, known ...map[string]string) error {
-	if len(args) == 0 {
+	start := space(args, 0)
+	if start == len(args) {
 		return nil
 	}
-	var failed error
-	err := EachMember(args, func(m Member) {
-		fold := Fold(m.Name)
-		for _, set := range known {
-			if exact, ok := set[fold]; ok && exact != m.Name && failed == nil {
-				failed = &Error{Offset: int64(m.NameStart),
-					What: fmt.Sprintf("argument name %s would be read as %q by a parser that ignores case", quoteName([]byte(m.Name)), exact)}
-			}
-		}
-	})
-	if err != nil || failed != nil {
-		return firstOf(err, failed)
-	}
-	return siblings(args, 0)
-}
-
-func firstOf(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
-// siblings refuses two members of one object that fold alike, at every depth. Objects whose
-// names are all lower-case ASCII cannot clash, since exact duplicates were refused before.
-func siblings(v []byte, base int) error {
-	if !bytes.ContainsAny(v, "{") {
-		return nil
-	}
-	if v[0] == '[' {
-		spans, err := Array(v)
-		if err != nil {
-			return err
-		}
-		for _, s := range spans {
-			if err := siblings(s.Of(v), base+s.Start); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if v[0] != '{' {
-		return nil
-	}
-	members, err := Object(v)
-	if err != nil {
+	a := argumentWalker{data: args, known: known}
+	if _, err := a.value(start, 0); err != nil {
 		return err
 	}
-	if err := siblingNames(members, base); err != nil {
-		return err
+	return nil
+}
+
+type argumentWalker struct {
+	data    []byte
+	known   []map[string]string
+	names   []Span // quoted names of the objects that are open, innermost last
+	scratch []byte
+}
+
+func (a *argumentWalker) value(i, level int) (int, *Error) {
+	if i >= len(a.data) {
+		return i, nil
 	}
-	for _, m := range members {
-		if err := siblings(m.Value().Of(v), base+m.Start); err != nil {
-			return err
+	switch a.data[i] {
+	case '{':
+		return a.object(i, level)
+	case '[':
+		return a.array(i, level)
+	}
+	return skip(a.data, i), nil
+}
+
+func (a *argumentWalker) array(i, level int) (int, *Error) {
+	i = space(a.data, i+1)
+	for i < len(a.data) && a.data[i] != ']' {
+		var err *Error
+		if i, err = a.value(i, level+1); err != nil {
+			return i, err
+		}
+		i = comma(a.data, i)
+	}
+	return i + 1, nil
+}
+
+func (a *argumentWalker) object(i, level int) (int, *Error) {
+	base, mixed := len(a.names), false
+	i = space(a.data, i+1)
+	for i < len(a.data) && a.data[i] != '}' {
+		end := skipString(a.data, i)
+		if level == 0 {
+			if err := a.imitates(i, end); err != nil {
+				return i, err
+			}
+		}
+		// Names in lower-case ASCII cannot clash with each other, since exact duplicates were
+		// refused before.
+		mixed = mixed || !isFolded(a.data[i:end]) || hasEscape(a.data[i:end])
+		a.names = append(a.names, Span{i, end})
+		var err *Error
+		if i, err = a.value(space(a.data, space(a.data, end)+1), level+1); err != nil {
+			return i, err
+		}
+		i = comma(a.data, i)
+	}
+	if mixed {
+		if err := a.siblings(a.names[base:]); err != nil {
+			return i, err
+		}
+	}
+	a.names = a.names[:base]
+	return i + 1, nil
+}
+
+// imitates refuses a top-level name that a lenient parser would take for a known one.
+func (a *argumentWalker) imitates(start, end int) *Error {
+	name := a.name(Span{start, end})
+	var scratch [64]byte
+	fold := name
+	if !isFolded(name) {
+		fold = appendFold(scratch[:0], name)
+	}
+	for _, set := range a.known {
+		if exact, ok := set[string(fold)]; ok && exact != string(name) {
+			return &Error{Offset: int64(start),
+				What: fmt.Sprintf("argument name %s would be read as %q by a parser that ignores case", quoteName(name), exact)}
 		}
 	}
 	return nil
 }
 
-func siblingNames(members []Member, base int) error {
-	mixed := false
-	for _, m := range members {
-		mixed = mixed || !isFolded([]byte(m.Name))
-	}
-	if !mixed {
-		return nil
-	}
-	seen := make(map[string]string, len(members))
-	for _, m := range members {
-		fold := Fold(m.Name)
+// siblings refuses two members of one object that fold alike.
+func (a *argumentWalker) siblings(names []Span) *Error {
+	seen := make(map[string]Span, len(names))
+	for _, span := range names {
+		fold := Fold(string(a.name(span)))
 		if other, dup := seen[fold]; dup {
-			return &Error{Offset: int64(base + m.NameStart),
-				What: fmt.Sprintf("argument names %s and %s differ only in case", quoteName([]byte(other)), quoteName([]byte(m.Name)))}
+			first := quoteName(a.name(other))
+			return &Error{Offset: int64(span.Start),
+				What: fmt.Sprintf("argument names %s and %s differ only in case", first, quoteName(a.name(span)))}
 		}
-		seen[fold] = m.Name
+		seen[fold] = span
 	}
 	return nil
+}
+
+// name decodes a quoted name; the result is valid until the next call.
+func (a *argumentWalker) name(s Span) []byte {
+	raw := s.Of(a.data)
+	if len(raw) < 2 || !hasEscape(raw) {
+		return raw[min(1, len(raw)):max(len(raw)-1, min(1, len(raw)))]
+	}
+	a.scratch, _ = jsontext.AppendUnquote(a.scratch[:0], raw) // the document was checked
+	return a.scratch
 }

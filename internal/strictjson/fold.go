@@ -63,31 +63,61 @@ func foldRune(r rune) rune {
 
 // KeySet is an immutable set of names that may not be imitated.
 type KeySet struct {
-	byFold map[string]string
+	byName map[string]string // each key, and the fold of each key → the key
+	seen   [16]uint64        // bits of the hints of all keys: spares most other names the map
 }
 
 // NewKeySet returns the set of the given names. Two names that fold alike are a programming
 // error and panic.
 func NewKeySet(keys ...string) *KeySet {
-	s := &KeySet{byFold: make(map[string]string, len(keys))}
+	s := &KeySet{byName: make(map[string]string, 2*len(keys))}
 	for _, k := range keys {
-		if other, dup := s.byFold[Fold(k)]; dup && other != k {
+		fold := Fold(k)
+		if other, dup := s.byName[fold]; dup && other != k {
 			panic("strictjson: keys " + other + " and " + k + " fold alike")
 		}
-		s.byFold[Fold(k)] = k
+		s.byName[k], s.byName[fold] = k, k
+		h := hint([]byte(fold))
+		s.seen[h/64] |= 1 << (h % 64)
 	}
 	return s
 }
 
-// clash returns the key that name imitates.
-func (s *KeySet) clash(name []byte) (string, bool) {
-	var key string
-	var ok bool
-	if isFolded(name) {
-		key, ok = s.byFold[string(name)]
-	} else {
-		var scratch [64]byte
-		key, ok = s.byFold[string(appendFold(scratch[:0], name))]
+// hint is equal for ASCII names that differ in case only.
+func hint(name []byte) uint {
+	if len(name) == 0 {
+		return 0
 	}
+	first, last := uint(name[0]|0x20), uint(name[len(name)-1]|0x20)
+	return (uint(len(name)) + 7*first + 61*last) % 1024
+}
+
+// clash returns the key that name imitates. A nil set has no keys.
+func (s *KeySet) clash(name []byte) (string, bool) {
+	if s == nil {
+		return "", false
+	}
+	plain := isPlain(name)
+	if h := hint(name); plain && s.seen[h/64]&(1<<(h%64)) == 0 {
+		return "", false
+	}
+	if key, ok := s.byName[string(name)]; ok {
+		return key, key != string(name)
+	}
+	if plain && isFolded(name) {
+		return "", false
+	}
+	var scratch [64]byte
+	key, ok := s.byName[string(appendFold(scratch[:0], name))]
 	return key, ok && key != string(name)
+}
+
+// isPlain reports whether name is ASCII without NULs, which folds by case alone.
+func isPlain(name []byte) bool {
+	for _, c := range name {
+		if c >= utf8.RuneSelf || c == 0 {
+			return false
+		}
+	}
+	return true
 }

@@ -43,19 +43,20 @@ func EachMember(data []byte, f func(Member)) error {
 	}
 	i = space(data, i+1)
 	for i < len(data) && data[i] != '}' {
-		var m Member
-		m.NameStart, m.NameEnd = i, skip(data, i)
+		m := Member{NameStart: i, NameEnd: skip(data, i)}
 		name, err := String(data[m.NameStart:m.NameEnd])
 		if err != nil {
 			return err
 		}
 		m.Name = name
-		m.Start = space(data, space(data, m.NameEnd)+1)
+		colon := space(data, m.NameEnd)
+		m.Start = space(data, min(colon+1, len(data)))
 		m.End = skip(data, m.Start)
-		f(m)
-		if i = space(data, m.End); i < len(data) && data[i] == ',' {
-			i = space(data, i+1)
+		if m.End == m.Start { // only in a document that was not checked
+			return fmt.Errorf("%w: a member without a value", ErrStrict)
 		}
+		f(m)
+		i = comma(data, m.End)
 	}
 	return nil
 }
@@ -86,20 +87,21 @@ func Array(data []byte) ([]Span, error) {
 	i = space(data, i+1)
 	for i < len(data) && data[i] != ']' {
 		end := skip(data, i)
-		spans = append(spans, Span{i, end})
-		if i = space(data, end); i < len(data) && data[i] == ',' {
-			i = space(data, i+1)
+		if end == i { // only in a document that was not checked
+			return nil, fmt.Errorf("%w: an element without a value", ErrStrict)
 		}
+		spans = append(spans, Span{i, end})
+		i = comma(data, end)
 	}
 	return spans, nil
 }
 
 // String decodes a raw JSON string.
 func String(raw []byte) (string, error) {
-	if len(raw) < 2 || raw[0] != '"' {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
 		return "", fmt.Errorf("%w: not a string", ErrStrict)
 	}
-	if bytes.IndexByte(raw, '\\') < 0 {
+	if !hasEscape(raw) {
 		return string(raw[1 : len(raw)-1]), nil
 	}
 	b, err := jsontext.AppendUnquote(nil, raw)
@@ -129,9 +131,19 @@ func Equal(a, b []byte) bool {
 	return errA == nil && errB == nil && sa == sb
 }
 
+func hasEscape(raw []byte) bool { return bytes.IndexByte(raw, '\\') >= 0 }
+
 func space(data []byte, i int) int {
 	for i < len(data) && (data[i] == ' ' || data[i] == '\n' || data[i] == '\r' || data[i] == '\t') {
 		i++
+	}
+	return i
+}
+
+// comma moves past white space and a comma to the next member, element or closing bracket.
+func comma(data []byte, i int) int {
+	if i = space(data, i); i < len(data) && data[i] == ',' {
+		i = space(data, i+1)
 	}
 	return i
 }
@@ -162,27 +174,35 @@ func skip(data []byte, i int) int {
 		}
 		return i
 	default:
-		for i < len(data) && !bytes.ContainsRune([]byte(",]} \n\r\t"), rune(data[i])) {
-			i++
-		}
-		return i
+		return skipLiteral(data, i)
 	}
 }
 
+// skipLiteral returns the end of the number, true, false or null that starts at i.
+func skipLiteral(data []byte, i int) int {
+	for ; i < len(data); i++ {
+		switch data[i] {
+		case ',', ']', '}', ' ', '\n', '\r', '\t':
+			return i
+		}
+	}
+	return i
+}
+
+// skipString returns the index after the string whose opening quote is at i.
 func skipString(data []byte, i int) int {
-	for i++; i < len(data); i++ {
-		j := bytes.IndexByte(data[i:], '"')
+	for start := i; ; {
+		j := bytes.IndexByte(data[min(i+1, len(data)):], '"')
 		if j < 0 {
 			return len(data)
 		}
-		i += j
+		i += 1 + j
 		n := 0
-		for k := i - 1; data[k] == '\\'; k-- {
+		for k := i - 1; k > start && data[k] == '\\'; k-- {
 			n++
 		}
 		if n%2 == 0 {
 			return i + 1
 		}
 	}
-	return i
 }
