@@ -1,0 +1,247 @@
+package catalog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"regexp/syntax"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"sallyport/internal/strictjson"
+)
+
+// Schema is a compiled JSON Schema. The zero Schema and nil accept nothing. It is immutable
+// and safe for concurrent use.
+type Schema struct {
+	root *jsonschema.Schema
+	cost *cost
+	fast *node // nil when the schema uses keywords that only root knows
+
+	nodes map[string]*jsonschema.Schema // by location, for messages
+}
+
+// base is where a schema document is said to lie. The scheme has no loader, so that no
+// relative reference can leave the document.
+const base = "schema:///input"
+
+// dialects are the values of $schema that are understood, without a final "#". Absent means
+// 2020-12 (MCP 2026-07-28, basic, "JSON Schema Usage").
+var dialects = map[string]bool{
+	"https://json-schema.org/draft/2020-12/schema": true,
+	"https://json-schema.org/draft/2019-09/schema": true,
+	"http://json-schema.org/draft-07/schema":       true,
+	"http://json-schema.org/draft-06/schema":       true,
+	"http://json-schema.org/draft-04/schema":       true,
+	"https://json-schema.org/draft-07/schema":      true,
+	"http://json-schema.org/schema":                true,
+}
+
+// Compile compiles one schema document: draft 2020-12 unless $schema names another that is
+// known. It refuses, with an error that says which rule was broken: a document that is not
+// strict JSON or over the budgets of size, depth and number of subschemas; one that could make
+// validating cost more than the budget of branches; references outside the document (which are
+// never followed), dialects and patterns that it does not know (RE2 syntax, as in package
+// regexp). Formats are annotations, except in draft-07 and older, where they are asserted.
+func Compile(inputSchema []byte) (s *Schema, err error) {
+	// The compiler panics on some malformed identifiers. A schema that does that is refused;
+	// it must not take the gateway along.
+	defer func() {
+		if p := recover(); p != nil {
+			s, err = nil, errors.New("compile schema: the compiler panicked")
+		}
+	}()
+	doc, anchored, err := admit(inputSchema)
+	if err != nil {
+		return nil, fmt.Errorf("compile schema: %w", err)
+	}
+	patterns := patternSet{}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.UseLoader(refuseLoader{})
+	c.UseRegexpEngine(patterns.compile)
+	if err := c.AddResource(base, doc); err != nil {
+		return nil, fmt.Errorf("compile schema: %w", clip(err))
+	}
+	root, err := c.Compile(base)
+	if err != nil {
+		return nil, fmt.Errorf("compile schema: %w", compileError(err))
+	}
+	g, err := walk(root, dynamicTargets(c, anchored))
+	if err != nil {
+		return nil, fmt.Errorf("compile schema: %w", err)
+	}
+	cost, err := estimate(g)
+	if err != nil {
+		return nil, fmt.Errorf("compile schema: %w", err)
+	}
+	s = &Schema{root: root, cost: cost, fast: program(root), nodes: map[string]*jsonschema.Schema{}}
+	for _, n := range g.nodes {
+		s.nodes[n.Location] = n
+	}
+	return s, nil
+}
+
+// dynamicTargets returns the subschemas at the given pointers. They are compiled already if
+// they are subschemas at all; what is not compiles to nothing and cannot be a target.
+func dynamicTargets(c *jsonschema.Compiler, pointers []string) []*jsonschema.Schema {
+	var targets []*jsonschema.Schema
+	for _, p := range pointers {
+		if n, err := c.Compile(base + "#" + url.PathEscape(p)); err == nil {
+			targets = append(targets, n)
+		}
+	}
+	return targets
+}
+
+// refuseLoader answers every reference that leaves the document.
+type refuseLoader struct{}
+
+var errExternal = errors.New("refers to something outside the document, which is never loaded")
+
+func (refuseLoader) Load(string) (any, error) { return nil, errExternal }
+
+// compileError makes the compiler's error short and free of the places it made up.
+func compileError(err error) error {
+	if le := (*jsonschema.LoadURLError)(nil); errors.As(err, &le) {
+		return fmt.Errorf("%s %w", quoteName(le.URL), errExternal)
+	}
+	if re := (*jsonschema.InvalidRegexError)(nil); errors.As(err, &re) {
+		return fmt.Errorf("pattern %s: %w", quoteName(re.Regex), clip(re.Err))
+	}
+	if se := (*jsonschema.SchemaValidationError)(nil); errors.As(err, &se) {
+		if ve := (*jsonschema.ValidationError)(nil); errors.As(se.Err, &ve) {
+			return fmt.Errorf("not a valid schema: %w", translate(ve, nil))
+		}
+	}
+	return clip(err)
+}
+
+// Validate checks a value against the schema. value must have passed the strict check; an
+// empty value stands for {}, as absent arguments do. A value that does not match gives a
+// [*ValidationError], as does one that would cost more to check than the budget allows. The
+// error never holds anything of value but the names of members.
+func (s *Schema) Validate(value []byte) error {
+	if s == nil || s.root == nil {
+		return refusal("there is no schema to check this against")
+	}
+	if len(value) == 0 {
+		value = []byte("{}")
+	}
+	if s.fast != nil {
+		switch s.fast.check(value) {
+		case matches:
+			return nil
+		case exhausted:
+			return errTooCostly
+		}
+		// What is wrong is told by the full validator. It cannot overrule: should it find
+		// nothing, the value stays refused.
+		if err := s.validateFully(value); err != nil {
+			return err
+		}
+		return refusal("does not match the schema")
+	}
+	return s.validateFully(value)
+}
+
+var errTooCostly = refusal("too large or too deep to be checked against this schema; send less at once")
+
+// validateFully decodes the value and has it validated by the complete implementation, if
+// that is certain to end soon.
+func (s *Schema) validateFully(value []byte) (err error) {
+	if !s.cost.affordable(value) {
+		return errTooCostly
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = refusal("the validator panicked on it")
+		}
+	}()
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(value)) // numbers keep their digits
+	if err != nil {
+		return refusal("not valid JSON")
+	}
+	err = s.root.Validate(v)
+	if err == nil {
+		return nil
+	}
+	if ve := (*jsonschema.ValidationError)(nil); errors.As(err, &ve) {
+		return translate(ve, s.nodes)
+	}
+	return refusal("does not match the schema")
+}
+
+// pattern is a compiled regular expression that knows how much work one byte can be.
+type pattern struct {
+	*regexp.Regexp
+	insts int // instructions of its program
+}
+
+// patternSet compiles each pattern of a schema once: the metaschema asks for them as well.
+type patternSet map[string]*pattern
+
+func (set patternSet) compile(expr string) (jsonschema.Regexp, error) {
+	if p, ok := set[expr]; ok {
+		return p, nil
+	}
+	p, err := compilePattern(expr)
+	if err != nil {
+		return nil, err
+	}
+	set[expr] = p
+	return p, nil
+}
+
+func compilePattern(expr string) (*pattern, error) {
+	if len(expr) > maxPatternBytes {
+		return nil, fmt.Errorf("pattern of %d bytes; the limit is %d", len(expr), maxPatternBytes)
+	}
+	tree, err := syntax.Parse(expr, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	if len(prog.Inst) > maxPatternInsts {
+		return nil, fmt.Errorf("pattern of %d instructions; the limit is %d", len(prog.Inst), maxPatternInsts)
+	}
+	re, err := regexp.Compile(expr)
+	if err != nil {
+		return nil, err
+	}
+	return &pattern{Regexp: re, insts: len(prog.Inst)}, nil
+}
+
+// foldedProperties returns every property that the schema names for the value itself,
+// wherever in it (allOf, $ref, …), by its fold. Two names that fold alike are refused: a
+// parser that ignores case reads one for the other, whatever is decided.
+func (s *Schema) foldedProperties() (map[string]string, error) {
+	props := map[string]string{}
+	seen := map[*jsonschema.Schema]bool{}
+	var visit func(n *jsonschema.Schema) error
+	visit = func(n *jsonschema.Schema) error {
+		if seen[n] {
+			return nil
+		}
+		seen[n] = true
+		for name := range n.Properties {
+			fold := strictjson.Fold(name)
+			if other, dup := props[fold]; dup && other != name {
+				return fmt.Errorf("properties %s and %s differ only in case", quoteName(min(name, other)), quoteName(max(name, other)))
+			}
+			props[fold] = name
+		}
+		for _, sub := range inPlace(n) {
+			if err := visit(sub); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return props, visit(s.root)
+}
