@@ -1,185 +1,176 @@
 package wire
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 
 	"sallyport/internal/strictjson"
 )
 
-// Reply is one JSON-RPC message from an upstream. It is immutable after [DecodeReply].
+// Reply is one JSON-RPC message from an upstream. It is immutable after [DecodeReply], and its
+// byte slices are parts of Raw.
 type Reply struct {
 	Kind   Kind
 	Raw    []byte
-	ID     []byte // raw; nil for a notification
-	Method string
-	Params []byte
-	Result strictjson.Span // of the result in Raw; empty when there is none
-	Error  bool
+	ID     []byte // raw; nil for a notification, and for an error that answers no request in particular
+	Method string // of a request or notification; any name, known or not
+	Params []byte // raw; nil when absent
 
-	ResultType      string
+	Result                 []byte // raw; nil when absent
+	ResultStart, ResultEnd int    // of Result in Raw
+	Error                  []byte // raw object; nil when absent
+
+	ResultType      string          // "" when absent, which means "complete"
 	RequestState    strictjson.Span // of the JSON string in Raw
 	HasRequestState bool
-	InputRequests   strictjson.Span // of the object in Raw
-	TaskID          string          // result.task.taskId or result.taskId of a created task
-	CacheScope      strictjson.Span // of the JSON string in Raw
+	InputRequests   strictjson.Span // of the value in Raw; empty when absent
+	TaskID          string          // result.task.taskId, or result.taskId
+	CacheScope      strictjson.Span // of the value in Raw, a string if the upstream is right
 	HasCacheScope   bool
 }
 
-// Servers' results are their own data: only names in which the envelope could be imitated are
-// guarded, and only where the protocol's own members stand.
-var resultScope = strictjson.Only(protocolReplyKeys, map[string]*strictjson.Scope{
-	"result": strictjson.Only(protocolResultKeys, nil),
-})
+// replyKeys are the members of messages and results that the gateway reads. Names in a reply
+// are guarded where those stand and nowhere else: what lies below is the server's own data.
+var replyKeys = strictjson.NewKeySet("jsonrpc", "id", "method", "params", "result", "error",
+	"content", "structuredContent", "isError", "resultType", "requestState", "inputRequests",
+	"cacheScope", "ttlMs", "nextCursor", "tools", "resources", "resourceTemplates", "prompts",
+	"contents", "messages", "tasks", "task", "taskId", "status", "_meta", "requestId", "progressToken", "uri",
+	"io.modelcontextprotocol/subscriptionId", "io.modelcontextprotocol/related-task")
 
-var (
-	protocolReplyKeys  = strictjson.NewKeySet("jsonrpc", "id", "method", "params", "result", "error")
-	protocolResultKeys = strictjson.NewKeySet("content", "structuredContent", "isError", "resultType",
-		"requestState", "inputRequests", "cacheScope", "ttlMs", "nextCursor", "tools", "resources",
-		"resourceTemplates", "prompts", "task", "_meta")
+const (
+	ofJSONRPC = iota
+	ofID
+	ofMethod
+	ofParams
+	ofResult
+	ofError
+	ofResultType
+	ofRequestState
+	ofInputRequests
+	ofCacheScope
+	ofTaskID
+	ofTaskTaskID
+	replySlots
 )
 
-// DecodeReply reads one message from an upstream. The error says what was wrong with it and
-// never quotes it.
+var replyScope = func() *strictjson.Scope {
+	free := (*strictjson.Scope)(nil)
+	meta := strictjson.Only(replyKeys, nil)
+	return strictjson.Only(replyKeys, scopes{
+		"jsonrpc": free.Capture(ofJSONRPC),
+		"id":      free.Capture(ofID),
+		"method":  free.Capture(ofMethod),
+		"params":  strictjson.Only(replyKeys, scopes{"_meta": meta}).Capture(ofParams),
+		"error":   free.Capture(ofError),
+		"result": strictjson.Only(replyKeys, scopes{
+			"_meta":         meta,
+			"resultType":    free.Capture(ofResultType),
+			"requestState":  free.Capture(ofRequestState),
+			"inputRequests": free.Capture(ofInputRequests),
+			"cacheScope":    free.Capture(ofCacheScope),
+			"taskId":        free.Capture(ofTaskID),
+			"task":          strictjson.Only(replyKeys, scopes{"taskId": free.Capture(ofTaskTaskID)}),
+		}).Capture(ofResult),
+	})
+}()
+
+// DecodeReply reads one message from an upstream, as strict about bytes as [Decode] and
+// lenient about members it does not know. The error says what was wrong and never quotes
+// values. raw is kept, not copied.
 func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
-	if err := strictjson.CheckScope(raw, strictjson.Limits{Depth: lim.Depth}, resultScope); err != nil {
+	if lim.Bytes > 0 && int64(len(raw)) > lim.Bytes {
+		return nil, fmt.Errorf("a message of %d bytes; the limit is %d", len(raw), lim.Bytes)
+	}
+	var at [replySlots]strictjson.Span
+	if err := strictjson.CheckSpans(raw, strictjson.Limits{Depth: lim.Depth}, replyScope, at[:]); err != nil {
 		return nil, fmt.Errorf("not one strict JSON message: %w", err)
 	}
-	r := &Reply{Raw: raw}
-	var version bool
-	err := strictjson.EachMember(raw, func(m strictjson.Member) {
-		v := m.Value().Of(raw)
-		switch m.Name {
-		case "jsonrpc":
-			version = string(v) == `"2.0"`
-		case "id":
-			if string(v) != "null" {
-				r.ID = v
-			}
-		case "method":
-			if s, err := strictjson.String(v); err == nil {
-				r.Method = s
-			}
-		case "params":
-			r.Params = v
-		case "result":
-			r.Result = m.Value()
-		case "error":
-			r.Error = true
+	get := func(i int) []byte {
+		if at[i].Empty() {
+			return nil
 		}
-	})
-	if err != nil || !version {
-		return nil, fmt.Errorf("not a JSON-RPC 2.0 message")
+		return at[i].Of(raw)
 	}
-	return r, r.classify()
+	if string(get(ofJSONRPC)) != `"2.0"` {
+		return nil, errors.New("not a JSON-RPC 2.0 message")
+	}
+	r := &Reply{Raw: raw, ID: get(ofID), Params: get(ofParams), Result: get(ofResult), Error: get(ofError)}
+	r.ResultStart, r.ResultEnd = at[ofResult].Start, at[ofResult].End
+	if m := get(ofMethod); m != nil {
+		if m[0] != '"' || len(m) == len(`""`) {
+			return nil, errors.New(`"method" is not a string`)
+		}
+		r.Method = intern(m, methodNames)
+	}
+	if err := r.classify(); err != nil {
+		return nil, err
+	}
+	if err := r.readResult(&at); err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 func (r *Reply) classify() error {
-	answer := r.Error || !r.Result.Empty()
-	switch {
-	case answer && r.Method == "" && !(r.Error && !r.Result.Empty()):
-		r.Kind = Response
-	case !answer && r.Method != "" && r.ID != nil && validID(r.ID):
-		r.Kind = Request
-	case !answer && r.Method != "" && r.ID == nil:
-		r.Kind = Notification
-	default:
-		return fmt.Errorf("neither a request, a notification nor a response")
+	if string(r.ID) == "null" && r.Error != nil {
+		r.ID = nil // JSON-RPC's answer to a message whose id could not be read
 	}
-	if !r.Result.Empty() && r.Raw[r.Result.Start] == '{' {
-		r.readResult()
+	if r.ID != nil && !validID(r.ID) {
+		return errors.New(`"id" is neither a string nor an integer`)
+	}
+	answer := r.Result != nil || r.Error != nil
+	switch {
+	case r.Method != "" && answer, r.Result != nil && r.Error != nil, !answer && r.Method == "":
+		return errors.New("neither a request, a notification nor a response")
+	case r.Method != "" && r.ID != nil:
+		r.Kind = Request
+	case r.Method != "":
+		r.Kind = Notification
+	case r.Result != nil && r.ID == nil:
+		return errors.New(`a result without an "id"`)
+	case r.Error != nil && r.Error[0] != '{':
+		return errors.New(`"error" is not an object`)
+	default:
+		r.Kind = Response
 	}
 	return nil
 }
 
-// readResult notes the few members of a result that the gateway must see. Results without
-// any of their names, which is nearly all, are not walked.
-func (r *Reply) readResult() {
-	res := r.Result.Of(r.Raw)
-	if !containsAny(res, "requestState", "resultType", "inputRequests", "taskId", "cacheScope") {
-		return
+// readResult notes the few members of a result that the gateway must see. Those it acts on
+// must have their type: what cannot be wrapped or bound may not pass as if it were absent.
+func (r *Reply) readResult(at *[replySlots]strictjson.Span) error {
+	r.RequestState, r.HasRequestState = at[ofRequestState], !at[ofRequestState].Empty()
+	r.CacheScope, r.HasCacheScope = at[ofCacheScope], !at[ofCacheScope].Empty()
+	r.InputRequests = at[ofInputRequests]
+	if r.HasRequestState && r.Raw[r.RequestState.Start] != '"' {
+		return errors.New(`"requestState" is not a string`)
 	}
-	base := r.Result.Start
-	at := func(m strictjson.Member) strictjson.Span {
-		return strictjson.Span{Start: base + m.Start, End: base + m.End}
+	var err error
+	if r.ResultType, err = stringAt(r.Raw, at[ofResultType], "resultType"); err != nil {
+		return err
 	}
-	// The result has been checked and is an object, so the walk cannot fail.
-	_ = strictjson.EachMember(res, func(m strictjson.Member) {
-		v := m.Value().Of(res)
-		switch m.Name {
-		case "resultType":
-			r.ResultType, _ = strictjson.String(v)
-		case "requestState":
-			r.RequestState, r.HasRequestState = at(m), v[0] == '"'
-		case "inputRequests":
-			if v[0] == '{' {
-				r.InputRequests = at(m)
-			}
-		case "cacheScope":
-			r.CacheScope, r.HasCacheScope = at(m), true
-		case "taskId":
-			r.TaskID, _ = strictjson.String(v)
-		case "task":
-			if span, ok := strictjson.Find(v, "taskId"); ok {
-				r.TaskID, _ = strictjson.String(span.Of(v))
-			}
-		}
-	})
+	outer, err := stringAt(r.Raw, at[ofTaskID], "taskId")
+	if err != nil {
+		return err
+	}
+	inner, err := stringAt(r.Raw, at[ofTaskTaskID], "taskId")
+	if err != nil {
+		return err
+	}
+	if inner != "" && outer != "" && inner != outer {
+		return errors.New("the result names two tasks")
+	}
+	r.TaskID = max(inner, outer)
+	return nil
 }
 
-func containsAny(data []byte, words ...string) bool {
-	for _, w := range words {
-		if bytes.Contains(data, []byte(w)) {
-			return true
-		}
+func stringAt(raw []byte, s strictjson.Span, name string) (string, error) {
+	if s.Empty() {
+		return "", nil
 	}
-	// Escaped spellings of the names above are the same names.
-	return bytes.Contains(data, []byte(`\u00`))
-}
-
-// Splice returns a copy of raw in which the bytes of s are repl.
-func Splice(raw []byte, s strictjson.Span, repl []byte) []byte {
-	out := make([]byte, 0, len(raw)-(s.End-s.Start)+len(repl))
-	out = append(out, raw[:s.Start]...)
-	out = append(out, repl...)
-	return append(out, raw[s.End:]...)
-}
-
-// AppendResult appends a response that carries result. A nil id becomes null.
-func AppendResult(dst, id, result []byte) []byte {
-	dst = appendEnvelope(dst, id)
-	dst = append(dst, `,"result":`...)
-	dst = append(dst, result...)
-	return append(dst, '}')
-}
-
-// AppendError appends an error response. A nil id becomes null; nil data is left out.
-func AppendError(dst, id []byte, code int, message string, data []byte) []byte {
-	dst = appendEnvelope(dst, id)
-	dst = fmt.Appendf(dst, `,"error":{"code":%d,"message":`, code)
-	dst = strictjson.AppendString(dst, message)
-	if data != nil {
-		dst = append(dst, `,"data":`...)
-		dst = append(dst, data...)
+	text, err := strictjson.String(s.Of(raw))
+	if err != nil {
+		return "", fmt.Errorf("%q is not a string", name)
 	}
-	return append(dst, "}}"...)
-}
-
-func appendEnvelope(dst, id []byte) []byte {
-	if id == nil {
-		id = []byte("null")
-	}
-	dst = append(dst, `{"jsonrpc":"2.0","id":`...)
-	return append(dst, id...)
-}
-
-// ToolError is the result of a tool call that was refused: the text reaches the model.
-func ToolError(era Era, text string) []byte {
-	dst := []byte(`{"content":[{"type":"text","text":`)
-	dst = strictjson.AppendString(dst, text)
-	dst = append(dst, `}],"isError":true`...)
-	if era == Modern {
-		dst = append(dst, `,"resultType":"complete"`...)
-	}
-	return append(dst, '}')
+	return text, nil
 }

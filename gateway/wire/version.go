@@ -1,16 +1,21 @@
 package wire
 
-import "github.com/mark3labs/mcp-go/mcp"
+import (
+	"slices"
 
-// Protocol revisions that the gateway speaks.
-const (
-	V20250326 = "2025-03-26"
-	V20250618 = "2025-06-18"
-	V20251125 = "2025-11-25"
-	V20260728 = "2026-07-28"
+	"github.com/mark3labs/mcp-go/mcp"
 )
 
-// Supported lists the revisions, newest first.
+// Protocol revisions. The gateway speaks all but the first, whose transport it does not have.
+const (
+	V20241105 = mcp.ProtocolVersion20241105
+	V20250326 = mcp.ProtocolVersion20250326
+	V20250618 = mcp.ProtocolVersion20250618
+	V20251125 = mcp.ProtocolVersion20251125
+	V20260728 = mcp.ProtocolVersion20260728
+)
+
+// Supported lists the revisions that a request may name, newest first.
 func Supported() []string { return []string{V20260728, V20251125, V20250618, V20250326} }
 
 // Era tells the stateless protocol (2026-07-28) from the one with sessions before it. It is
@@ -30,6 +35,7 @@ func (e Era) String() string {
 	return "legacy"
 }
 
+// eraOf allows by list, not by order: a revision nobody here has read is not supported.
 func eraOf(version string) (Era, bool) {
 	switch version {
 	case V20260728:
@@ -47,12 +53,7 @@ const (
 	HeaderLastEventID = "Last-Event-Id"
 	HeaderMethod      = mcp.HeaderMethod
 	HeaderName        = mcp.HeaderName
-	headerParamPrefix = mcp.HeaderParamPrefix
-)
-
-const (
-	metaVersion      = "io.modelcontextprotocol/protocolVersion"
-	metaCapabilities = "io.modelcontextprotocol/clientCapabilities"
+	HeaderParamPrefix = mcp.HeaderParamPrefix
 )
 
 // Methods that the gateway treats by name.
@@ -85,9 +86,10 @@ const (
 	NotifyTasksStatus  = "notifications/tasks/status"
 	NotifyToolsChanged = "notifications/tools/list_changed"
 	NotifyAcknowledged = "notifications/subscriptions/acknowledged"
-	AskSampling        = "sampling/createMessage"
-	AskElicitation     = "elicitation/create"
-	AskRoots           = "roots/list"
+
+	AskSampling    = "sampling/createMessage"
+	AskElicitation = "elicitation/create"
+	AskRoots       = "roots/list"
 )
 
 // clientMethods is the allow-list of what a client may send, per era. A method outside it is
@@ -97,9 +99,9 @@ var clientMethods = map[Era]map[string]bool{
 		MethodPromptsGet, MethodResList, MethodResTemplates, MethodResRead, MethodResSubscribe,
 		MethodResUnsub, MethodComplete, MethodSetLevel, MethodTasksGet, MethodTasksResult,
 		MethodTasksList, MethodTasksCancel, NotifyInitialized, NotifyCancelled, NotifyProgress,
-		NotifyRoots, NotifyTasksStatus,
-		// A client of the newer era asks this first and falls back on the server's own refusal.
-		MethodDiscover),
+		NotifyRoots, NotifyTasksStatus),
+	// Cancellation by notification is not used over HTTP, where closing the stream does it, but
+	// clients that share code with stdio send it.
 	Modern: set(MethodDiscover, MethodToolsList, MethodToolsCall, MethodPromptsList,
 		MethodPromptsGet, MethodResList, MethodResTemplates, MethodResRead, MethodComplete,
 		MethodListen, MethodTasksGet, MethodTasksUpdate, MethodTasksCancel, NotifyCancelled),
@@ -111,4 +113,34 @@ func set(names ...string) map[string]bool {
 		m[n] = true
 	}
 	return m
+}
+
+// methodNames spares the decoder a copy of every method name it knows.
+var methodNames = func() map[string]string {
+	m := map[string]string{}
+	for _, methods := range clientMethods {
+		for name := range methods {
+			m[name] = name
+		}
+	}
+	return m
+}()
+
+// Methods lists the methods and notifications that a client of the era may send, sorted.
+func Methods(era Era) []string {
+	var names []string
+	for name := range clientMethods[era] {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// MethodKnown reports whether the era's allow-list has the method. A client's response, which
+// only the older era has, names none and passes.
+func (m *Message) MethodKnown() bool {
+	if m.Kind == Response {
+		return m.Era == Legacy
+	}
+	return clientMethods[m.Era][m.Method]
 }

@@ -45,7 +45,7 @@ func TestDecodeReadsBothEras(t *testing.T) {
 	if err != nil || m.InitVersion != "2024-11-05" || m.Version != "" {
 		t.Errorf("Decode = %+v, %v", m, err)
 	}
-	m, err = Decode([]byte(`{"jsonrpc":"2.0","id":1,"result":{"Name":"x"}}`), nil, Limits{})
+	m, err = Decode([]byte(`{"jsonrpc":"2.0","id":1,"result":{"action":"accept","content":{"Name":"x"}}}`), nil, Limits{})
 	if err != nil || m.Kind != Response || m.Version != V20250326 {
 		t.Errorf("Decode = %+v, %v", m, err)
 	}
@@ -68,15 +68,15 @@ func TestDecodeRefusesWithAMessage(t *testing.T) {
 		{`{"jsonrpc":"2.0","id":null,"method":"ping"}`, nil, -32600, `"id" must be a string or an integer`},
 		{`{"jsonrpc":"2.0","id":1.5,"method":"ping"}`, nil, -32600, `"id" must be a string or an integer`},
 		{`{"jsonrpc":"2.0","id":1e3,"method":"ping"}`, nil, -32600, `"id" must be a string or an integer`},
-		{`{"jsonrpc":"2.0","id":1,"method":7}`, nil, -32600, `"method" must be a string`},
+		{`{"jsonrpc":"2.0","id":1,"method":7}`, nil, -32600, `"method" must be a string that is not empty`},
 		{`{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}`, nil, -32600, `"params" must be an object`},
 		{`{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}`, nil, -32600, "a message is a request, a notification or a response: not two of them"},
 		{`{"jsonrpc":"2.0","result":{}}`, nil, -32600, `a response must have an "id"`},
 		{`{"jsonrpc":"2.0","id":1}`, nil, -32600, `a message needs a "method", a "result" or an "error"`},
 		{`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}`, nil, -32602, "tools/call needs a non-empty params.name"},
 		{`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":[]}}`, nil, -32602, `params: "arguments" must be an object`},
-		{call, nil, -32020, `header mismatch: Mcp-Protocol-Version is missing and _meta says "2026-07-28"`},
-		{call, headers("Mcp-Protocol-Version", V20251125), -32020, `header mismatch: Mcp-Protocol-Version is "2025-11-25" and _meta says "2026-07-28"`},
+		{call, nil, -32020, "header mismatch: Mcp-Protocol-Version is missing and _meta names a revision"},
+		{call, headers("Mcp-Protocol-Version", V20251125), -32020, "header mismatch: Mcp-Protocol-Version and _meta name different revisions"},
 		{call, headers("Mcp-Protocol-Version", V20260728), -32020, "header mismatch: the header Mcp-Method is missing"},
 		{call, modern("tools/list", "x"), -32020, "header mismatch: the header Mcp-Method disagrees with the body"},
 		{call, modern("tools/call", ""), -32020, "header mismatch: the header Mcp-Name is missing"},
@@ -110,7 +110,7 @@ func TestParamHeadersMirrorTheArguments(t *testing.T) {
 		{headers("Mcp-Param-Region", "eu", "Mcp-Param-N", "42"), ""},
 		{headers("Mcp-Param-Region", "eu", "Mcp-Param-N", "42.0"), ""},
 		{headers("Mcp-Param-Region", "us", "Mcp-Param-N", "42"), "header mismatch: the header Mcp-Param-Region disagrees with the body"},
-		{headers("Mcp-Param-N", "42"), "header mismatch: the header Mcp-Param-Region and the argument it mirrors are not both there"},
+		{headers("Mcp-Param-N", "42"), "header mismatch: the header Mcp-Param-Region is missing"},
 	} {
 		got := ""
 		if err := CheckParamHeaders(tt.h, bindings, args); err != nil {

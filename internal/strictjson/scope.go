@@ -33,7 +33,8 @@ func Only(keys *KeySet, special map[string]*Scope) *Scope {
 func Each(scope *Scope) *Scope { return &Scope{other: scope} }
 
 // Capture returns s for one place of which [CheckSpans] notes the value's span in
-// spans[slot]. s may be nil. If several values reach the place, the last one is noted.
+// spans[slot]. s may be nil. Nothing inside an array is noted, for there the place is not
+// unique; for the same reason a scope that opens itself again should not be captured.
 func (s *Scope) Capture(slot int) *Scope {
 	var c Scope
 	if s != nil {

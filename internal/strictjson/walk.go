@@ -68,23 +68,22 @@ func (w *walker) object(i int, scope *Scope, depth int) (int, *located) {
 }
 
 // array gives each element the scope that the array itself has: a list of objects is as
-// guarded as one object.
+// guarded as one object. Spans are not noted in it, since an element is not the place itself.
 func (w *walker) array(i int, scope *Scope, depth int) (int, *located) {
 	if depth > w.lim.Depth {
 		return i, w.tooDeep(i)
 	}
-	element := scope
-	if scope.slot > 0 {
-		element = &Scope{keys: scope.keys, members: scope.members, other: scope.other}
-	}
+	outer := w.spans
+	w.spans = nil
 	i = space(w.data, i+1)
 	for n := 0; w.data[i] != ']'; n++ {
 		var err *located
-		if i, err = w.value(i, element, depth); err != nil {
+		if i, err = w.value(i, scope, depth); err != nil {
 			return i, err.under(strconv.Itoa(n))
 		}
 		i = comma(w.data, i)
 	}
+	w.spans = outer
 	return i + 1, nil
 }
 

@@ -1,0 +1,79 @@
+package wire
+
+import (
+	"net/http"
+	"strings"
+)
+
+// Values shared by all upstream requests; nothing may write to them.
+var (
+	jsonType  = []string{"application/json"}
+	bothTypes = []string{"application/json, text/event-stream"}
+)
+
+// ForwardHeaders returns the headers that accompany a message upstream. It starts from
+// nothing and takes only what the protocol names, one value each, so that no credential can be
+// among them. m and in must have passed [Decode] together.
+func ForwardHeaders(m *Message, in http.Header) http.Header {
+	out := make(http.Header, 8)
+	out["Content-Type"] = jsonType
+	out["Accept"] = bothTypes
+	take(out, in, HeaderVersion)
+	take(out, in, HeaderMethod)
+	take(out, in, HeaderName)
+	if m.Era == Legacy {
+		take(out, in, HeaderSession)
+		take(out, in, HeaderLastEventID)
+	} else {
+		takeParams(out, in)
+	}
+	TraceHeaders(out, in)
+	return out
+}
+
+// take copies a header that has one value, which shares its slice with in.
+func take(out, in http.Header, name string) {
+	if v := in[name]; len(v) == 1 && safeValue(v[0]) {
+		out[name] = v
+	}
+}
+
+// takeParams forwards those it does not know as well, as the protocol demands of intermediaries.
+func takeParams(out, in http.Header) {
+	for name := range in {
+		if strings.HasPrefix(name, HeaderParamPrefix) {
+			take(out, in, name)
+		}
+	}
+}
+
+// TraceHeaders copies a well-formed W3C trace context. Baggage stays behind: it is the
+// client's word about anything at all.
+func TraceHeaders(out, in http.Header) {
+	const traceparent, tracestate, most = "Traceparent", "Tracestate", 512
+	v := in[traceparent]
+	if len(v) != 1 || !validTraceparent(v[0]) {
+		return
+	}
+	out[traceparent] = v
+	if s := in[tracestate]; len(s) == 1 && s[0] != "" && len(s[0]) <= most && safeValue(s[0]) {
+		out[tracestate] = s
+	}
+}
+
+// validTraceparent accepts version 00 only (W3C Trace Context, §3.2.2): of a later version the
+// fields that follow are unknown.
+func validTraceparent(v string) bool {
+	const form = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh"
+	if len(v) != len(form) {
+		return false
+	}
+	for i := range len(v) {
+		hex := '0' <= v[i] && v[i] <= '9' || 'a' <= v[i] && v[i] <= 'f'
+		if form[i] == 'h' && !hex || form[i] != 'h' && form[i] != v[i] {
+			return false
+		}
+	}
+	zeros := strings.Repeat("0", 32)
+	return v[3:35] != zeros && v[36:52] != zeros[:16]
+}
