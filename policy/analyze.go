@@ -1,0 +1,239 @@
+package policy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"slices"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/dependencies"
+
+	"sallyport/internal/strictjson"
+)
+
+// reads is what the policies look at, found by analysis when they are loaded.
+type reads struct {
+	args    map[string]bool // top-level arguments read by name
+	allArgs bool            // the arguments are read as a whole
+	claims  bool            // subject.claims, or subject as a whole
+	request bool            // request.id or request.time, which differ each time
+	all     bool            // input as a whole
+	impure  string          // a built-in whose answer is not decided by its operands
+	notes   []string
+}
+
+// cacheable reports whether a decision depends on nothing but the paths in its key.
+func (r *reads) cacheable() bool { return r.impure == "" && !r.request && !r.all }
+
+// wallClock built-ins read the clock although OPA does not mark them so.
+var wallClock = map[string]bool{
+	"crypto.x509.parse_and_verify_certificates":              true,
+	"crypto.x509.parse_and_verify_certificates_with_options": true,
+}
+
+func analyze(c *ast.Compiler) (reads, error) {
+	r := reads{args: map[string]bool{}}
+	for _, name := range []string{"allow", "deny", "obligations"} {
+		ref := ast.MustParseRef("data.mcp.authz." + name)
+		for _, rule := range c.GetRulesWithPrefix(ref) {
+			refs, err := dependencies.Base(c, rule)
+			if err != nil {
+				return r, fmt.Errorf("analyse policy: %w", err)
+			}
+			for _, ref := range refs {
+				r.add(ref, rule.Location)
+			}
+		}
+	}
+	r.purity(c)
+	if r.impure != "" {
+		r.notes = append(r.notes, "decisions are not cached: a rule calls "+r.impure)
+	} else if r.request {
+		r.notes = append(r.notes, "decisions are not cached: a rule reads input.request.id or input.request.time")
+	}
+	return r, nil
+}
+
+func (r *reads) add(ref ast.Ref, at *ast.Location) {
+	if !ref.HasPrefix(ast.InputRootRef) {
+		return
+	}
+	part := func(i int) string {
+		if i >= len(ref) {
+			return ""
+		}
+		s, ok := ref[i].Value.(ast.String)
+		if !ok {
+			return ""
+		}
+		return string(s)
+	}
+	switch first, second := part(1), part(2); first {
+	case "":
+		r.all, r.allArgs, r.claims, r.request = true, true, true, true
+		r.notes = append(r.notes, fmt.Sprintf("a rule reads input as a whole (from %s:%d)", at.File, at.Row))
+	case "arguments":
+		if second == "" {
+			r.allArgs = true
+			r.notes = append(r.notes, fmt.Sprintf("a rule reads all of input.arguments (from %s:%d)", at.File, at.Row))
+			return
+		}
+		r.args[second] = true
+	case "subject":
+		r.claims = r.claims || second == "" || second == "claims"
+	case "request":
+		r.request = r.request || second != "era" && second != "method"
+	}
+}
+
+// purity looks for a reachable built-in whose answer its operands do not decide. Every module
+// counts: that is more than is reachable, never less.
+func (r *reads) purity(c *ast.Compiler) {
+	unsure := map[string]bool{}
+	for _, b := range ast.Builtins {
+		if b.IsNondeterministic() || wallClock[b.Name] {
+			unsure[b.Name] = true
+		}
+	}
+	for _, m := range c.Modules {
+		ast.WalkRefs(m, func(ref ast.Ref) bool {
+			if name := ref.String(); unsure[name] {
+				r.impure = name
+			}
+			return r.impure != ""
+		})
+	}
+}
+
+// SubjectKey identifies what the policies can read of a subject: two subjects with the same
+// key see the same lists.
+func (g *Generation) SubjectKey(s *Subject) string {
+	k := newKey()
+	g.reads.subject(k, s)
+	sum := k.sum()
+	return string(sum[:])
+}
+
+// keyWriter hashes fields so that no two different sequences share a hash: each is written
+// with its length, and what is absent differs from what is empty.
+type keyWriter struct{ h hash.Hash }
+
+func newKey() keyWriter { return keyWriter{sha256.New()} }
+
+func (k keyWriter) bytes(b []byte) {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+	k.h.Write(n[:])
+	k.h.Write(b)
+}
+
+func (k keyWriter) texts(list ...string) {
+	k.number(len(list))
+	for _, s := range list {
+		k.bytes([]byte(s))
+	}
+}
+
+func (k keyWriter) number(n int) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // lengths and small flags
+	k.h.Write(b[:])
+}
+
+func (k keyWriter) flag(b bool) bool {
+	n := 0
+	if b {
+		n = 1
+	}
+	k.number(n)
+	return b
+}
+
+func (k keyWriter) sum() (out [32]byte) {
+	k.h.Sum(out[:0])
+	return out
+}
+
+// subject writes everything but the claims, which only count where a policy reads them. The
+// claims of a token differ each time (jti, iat), so such policies share little.
+func (r *reads) subject(k keyWriter, s *Subject) {
+	if !k.flag(s != nil) {
+		return
+	}
+	k.texts(s.ID, s.Issuer, s.Client, s.Proof)
+	k.texts(s.Roles...)
+	k.texts(s.Actors...)
+	if k.flag(s.Measured != nil) {
+		k.texts(s.Measured.Digest)
+		k.flag(s.Measured.Approved)
+		k.flag(s.Measured.Changed)
+	}
+	if k.flag(r.claims) {
+		raw, err := json.Marshal(s.Claims) // sorts the names
+		k.flag(err == nil)
+		k.bytes(raw)
+	}
+}
+
+// key is the key of a decision: every path of input that a policy can read.
+func (r *reads) key(in *Input) [32]byte {
+	k := newKey()
+	r.subject(k, in.Subject)
+	if k.flag(in.Grant != nil) {
+		k.texts(in.Grant.ID, in.Grant.Task, in.Grant.Expires.UTC().Format(time.RFC3339Nano))
+		if k.flag(in.Grant.CallsLeft != nil) {
+			k.number(int(*in.Grant.CallsLeft))
+		}
+	}
+	k.texts(in.Action, in.Server, in.Request.Era, in.Request.Method)
+	if k.flag(in.Tool != nil) {
+		k.texts(in.Tool.Name, in.Tool.Title, in.Tool.Digest)
+		k.bytes(in.Tool.Annotations)
+		k.texts(in.Tool.Labels...)
+		k.flag(in.Tool.Pinned)
+	}
+	for _, item := range []*Item{in.Resource, in.Prompt} {
+		if k.flag(item != nil) {
+			k.texts(item.URI, item.Name)
+			k.texts(item.Labels...)
+		}
+	}
+	k.texts(in.Flow...)
+	r.argumentsKey(k, in.Arguments)
+	return k.sum()
+}
+
+// argumentsKey writes the raw bytes of the arguments that are read, in the order of their
+// names. Two spellings of one value are two keys, which costs a miss and nothing else.
+func (r *reads) argumentsKey(k keyWriter, raw []byte) {
+	if r.allArgs {
+		k.bytes(raw)
+		return
+	}
+	if len(r.args) == 0 || len(raw) == 0 {
+		k.number(0)
+		return
+	}
+	var found []strictjson.Member
+	// Not an object: nothing can be read of it, as when there are no arguments.
+	_ = strictjson.EachMember(raw, func(m strictjson.Member) {
+		if r.args[m.Name] {
+			found = append(found, m)
+		}
+	})
+	slices.SortFunc(found, func(a, b strictjson.Member) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	k.number(len(found))
+	for _, m := range found {
+		k.texts(m.Name)
+		k.bytes(m.Value().Of(raw))
+	}
+}

@@ -1,0 +1,247 @@
+package policy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/open-policy-agent/opa/v1/topdown/cache"
+)
+
+var (
+	allowRef = ast.MustParseRef("data.mcp.authz.allow")
+	denyRef  = ast.MustParseRef("data.mcp.authz.deny")
+)
+
+// The whole decision in one query. `deny` and `obligations` are made by rules that stand for
+// them where a policy has none; an `allow` that is undefined leaves the set empty.
+const (
+	decideQuery = `allow := {x | x := data.mcp.authz.allow}; deny := {x | some x in data.mcp.authz.deny}; obligations := {x | some x in data.mcp.authz.obligations}`
+	denyQuery   = `deny := {x | some x in data.mcp.authz.deny}`
+)
+
+// Generation is one compiled state of a policy directory. It is immutable and safe for
+// concurrent use.
+type Generation struct {
+	compiler *ast.Compiler
+	store    storage.Store
+	txn      storage.Transaction
+	decide   rego.PreparedEvalQuery
+	deny     rego.PreparedEvalQuery
+	allowPE  ast.Body // allow = true, compiled, for partial evaluation
+	denyPE   ast.Body // deny[_], likewise
+	queries  ast.QueryCompiler
+	values   cache.InterQueryValueCache
+	reads    reads
+	revision string
+	cache    *lru.Cache[[32]byte, Decision] // nil: decisions are not cacheable
+}
+
+func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, revision string, o Options) (*Generation, error) {
+	g := &Generation{compiler: c, revision: revision, queries: c.QueryCompiler(),
+		store: inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))}
+	// The cache of compiled globs and patterns is bounded: patterns can come from the input.
+	most := 10_000
+	g.values = cache.NewInterQueryValueCache(ctx, &cache.Config{
+		InterQueryBuiltinValueCache: cache.InterQueryBuiltinValueCacheConfig{MaxNumEntries: &most}})
+	var err error
+	if g.txn, err = g.store.NewTransaction(ctx); err != nil {
+		return nil, fmt.Errorf("open policy data: %w", err)
+	}
+	if g.decide, err = g.prepare(ctx, ifDefined(c, decideQuery)); err != nil {
+		return nil, err
+	}
+	if g.deny, err = g.prepare(ctx, ifDefined(c, denyQuery)); err != nil {
+		return nil, err
+	}
+	if g.allowPE, err = g.partialBody("data.mcp.authz.allow = true"); err != nil {
+		return nil, err
+	}
+	if len(c.GetRulesExact(denyRef)) > 0 {
+		if g.denyPE, err = g.partialBody("data.mcp.authz.deny[_]"); err != nil {
+			return nil, err
+		}
+	}
+	if g.reads, err = analyze(c); err != nil {
+		return nil, err
+	}
+	size := o.CacheSize
+	if size == 0 {
+		size = 10_000
+	}
+	if g.reads.cacheable() && size > 0 {
+		if g.cache, err = lru.New[[32]byte, Decision](size); err != nil {
+			return nil, fmt.Errorf("make decision cache: %w", err)
+		}
+	}
+	return g, nil
+}
+
+// ifDefined leaves out of a query the parts for which the policy has no rule: the strict
+// compiler refuses references to nothing.
+func ifDefined(c *ast.Compiler, query string) string {
+	for _, name := range []string{"deny", "obligations"} {
+		if len(c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz."+name))) == 0 {
+			query = strings.Replace(query, name+" := {x | some x in data.mcp.authz."+name+"}", name+" := set()", 1)
+		}
+	}
+	return query
+}
+
+func (g *Generation) prepare(ctx context.Context, query string) (rego.PreparedEvalQuery, error) {
+	pq, err := rego.New(rego.Compiler(g.compiler), rego.Store(g.store), rego.Transaction(g.txn),
+		rego.Query(query), rego.StrictBuiltinErrors(true)).PrepareForEval(ctx)
+	if err != nil {
+		return pq, fmt.Errorf("prepare policy query: %w", err)
+	}
+	return pq, nil
+}
+
+func (g *Generation) partialBody(query string) (ast.Body, error) {
+	body, err := ast.ParseBody(query)
+	if err != nil {
+		return nil, fmt.Errorf("parse policy query: %w", err)
+	}
+	compiled, err := g.compiler.QueryCompiler().Compile(body)
+	if err != nil {
+		return nil, fmt.Errorf("compile policy query: %w", err)
+	}
+	return compiled, nil
+}
+
+// Revision names the policy by its files' names and contents.
+func (g *Generation) Revision() string { return g.revision }
+
+// ArgumentKeys returns the top-level arguments that the policies read. all is true where they
+// read the arguments as a whole; keys then holds those that are also named.
+func (g *Generation) ArgumentKeys() (keys []string, all bool) {
+	return slices.Sorted(maps.Keys(g.reads.args)), g.reads.allArgs
+}
+
+// Notes says what an operator should know of how the policies are evaluated.
+func (g *Generation) Notes() []string { return g.reads.notes }
+
+// Close is for symmetry with what holds outside resources; a Generation holds none.
+func (g *Generation) Close() {}
+
+// Decide answers for one call. On any error the decision is the zero Decision.
+func (g *Generation) Decide(ctx context.Context, in *Input) (Decision, error) {
+	var key [32]byte
+	if g.cache != nil && in.Result == nil {
+		key = g.reads.key(in)
+		if d, ok := g.cache.Get(key); ok {
+			d.Cached = true
+			return d, nil
+		}
+	}
+	d, err := g.evaluate(ctx, &g.decide, in)
+	if err != nil {
+		return Decision{}, err
+	}
+	if g.cache != nil && in.Result == nil {
+		g.cache.Add(key, d)
+	}
+	return d, nil
+}
+
+// Denied answers for housekeeping: allowed unless `deny` holds.
+func (g *Generation) Denied(ctx context.Context, in *Input) (Decision, error) {
+	if g.denyPE == nil {
+		return Decision{Allow: true, Revision: g.revision}, nil
+	}
+	return g.evaluate(ctx, &g.deny, in)
+}
+
+func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, in *Input) (Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
+	}
+	value, err := g.value(in, true)
+	if err != nil {
+		return Decision{}, err
+	}
+	cancel := topdown.NewCancel()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+	rules := &topdown.EvaluatedRuleTracker{}
+	rs, err := pq.Eval(ctx, rego.EvalParsedInput(value), rego.EvalTransaction(g.txn), rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalEvaluatedRuleTracker(rules),
+		rego.EvalTime(in.Request.Time))
+	if err != nil {
+		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
+	}
+	if len(rs) != 1 {
+		return Decision{}, fmt.Errorf("evaluate policy: %d answers; want 1", len(rs))
+	}
+	return g.decision(rs[0].Bindings, rules)
+}
+
+// decision reads an answer. Anything of another type than the contract's is an error: a policy
+// that says `allow := "yes"` has said nothing.
+func (g *Generation) decision(b rego.Vars, rules *topdown.EvaluatedRuleTracker) (Decision, error) {
+	d := Decision{Revision: g.revision}
+	deny, ok := b["deny"].([]any)
+	if !ok {
+		return Decision{}, errors.New("evaluate policy: deny is not a set of messages")
+	}
+	for _, x := range deny {
+		reason, ok := x.(string)
+		if !ok {
+			return Decision{}, errors.New("evaluate policy: deny holds something that is not a string")
+		}
+		d.Reasons = append(d.Reasons, reason)
+	}
+	allowed := true
+	if answer, asked := b["allow"]; asked {
+		set, ok := answer.([]any)
+		if !ok || len(set) > 1 {
+			return Decision{}, errors.New("evaluate policy: allow has more than one value")
+		}
+		allowed = false
+		if len(set) == 1 {
+			if allowed, ok = set[0].(bool); !ok {
+				return Decision{}, errors.New("evaluate policy: allow is not a boolean")
+			}
+		}
+	}
+	d.Allow = allowed && len(d.Reasons) == 0
+	if err := d.addObligations(b["obligations"]); err != nil {
+		return Decision{}, err
+	}
+	for _, labels := range rules.Labels {
+		if name, ok := labels["rule"].(string); ok && !slices.Contains(d.Rules, name) {
+			d.Rules = append(d.Rules, name)
+		}
+	}
+	return d, nil
+}
+
+func (d *Decision) addObligations(v any) error {
+	list, _ := v.([]any) // absent where only deny was asked
+	for _, x := range list {
+		obj, ok := x.(map[string]any)
+		if !ok {
+			return errors.New("evaluate policy: obligations holds something that is not an object")
+		}
+		typ, ok := obj["type"].(string)
+		if !ok || typ == "" {
+			return errors.New("evaluate policy: an obligation has no type")
+		}
+		raw, err := json.Marshal(obj)
+		if err != nil {
+			return fmt.Errorf("evaluate policy: read obligation: %w", err)
+		}
+		d.Obligations = append(d.Obligations, Obligation{Type: typ, Raw: raw})
+	}
+	return nil
+}

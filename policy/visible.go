@@ -1,0 +1,74 @@
+package policy
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/topdown"
+)
+
+// unknowns are the paths of input that a list does not know: what a call would bring. Every
+// path of the input schema is either here or given; a path that is neither would be undefined,
+// and `not input.x` would hold.
+var unknowns = []string{"input.arguments", "input.flow", "input.request", "input.grant.calls_left", "input.result"}
+
+// Visible reports whether some arguments could be allowed. It asks the rule that decides calls,
+// with what a call would bring unknown: hidden means refused for every argument. Where it
+// cannot tell, it says yes.
+func (g *Generation) Visible(ctx context.Context, in *Input) (bool, error) {
+	value, err := g.value(in, false)
+	if err != nil {
+		return false, err
+	}
+	unknown := make([]*ast.Term, 0, len(unknowns)+1)
+	for _, u := range unknowns {
+		unknown = append(unknown, ast.MustParseTerm(u))
+	}
+	if in.ResourceTemplate {
+		unknown = append(unknown, ast.MustParseTerm("input.resource.uri"))
+	}
+	allowed, err := g.partial(ctx, g.allowPE, value, unknown)
+	if err != nil || len(allowed) == 0 {
+		return false, err
+	}
+	if g.denyPE == nil {
+		return true, nil
+	}
+	denied, err := g.partial(ctx, g.denyPE, value, unknown)
+	if err != nil {
+		return false, err
+	}
+	for _, body := range denied {
+		if unconditional(body) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value, unknown []*ast.Term) ([]ast.Body, error) {
+	cancel := topdown.NewCancel()
+	defer context.AfterFunc(ctx, cancel.Cancel)()
+	bodies, _, err := topdown.NewQuery(body).WithQueryCompiler(g.queries).WithCompiler(g.compiler).
+		WithStore(g.store).WithTransaction(g.txn).WithInput(ast.NewTerm(input)).WithUnknowns(unknown).
+		WithNondeterministicBuiltins(true).WithStrictBuiltinErrors(true).WithCancel(cancel).
+		WithInterQueryBuiltinValueCache(g.values).PartialRun(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate policy for a list: %w", err)
+	}
+	return bodies, nil
+}
+
+// unconditional reports whether a residual of deny[_] depends on nothing unknown: it then only
+// binds the message.
+func unconditional(body ast.Body) bool {
+	open := false
+	ast.WalkRefs(body, func(r ast.Ref) bool {
+		if r.HasPrefix(ast.InputRootRef) || r.HasPrefix(ast.DefaultRootRef) {
+			open = true
+		}
+		return open
+	})
+	return !open
+}
