@@ -1,0 +1,108 @@
+package mcp.authz_test
+
+import data.mcp.authz
+
+call(role, server, tool, arguments) := {
+	"subject": {"id": "someone", "roles": [role]},
+	"action": "tools/call",
+	"server": {"name": server},
+	"tool": {"name": tool},
+	"arguments": arguments,
+}
+
+allowed(input_) if {
+	authz.allow with input as input_
+	count(authz.deny) == 0 with input as input_
+}
+
+read(path) := call("assistant", "files", "read_file", {"path": path})
+
+mail(to) := call("assistant", "mail", "send_mail", {"to": to, "subject": "s", "body": "b"})
+
+post(role, url) := call(role, "web", "web_post", {"url": url, "body": "b"})
+
+test_assistant_reads_documents if {
+	every path in {"/documents/roadmap.md", "/documents/hr/leave policy.txt", "/documents/Grüße.md"} {
+		allowed(read(path))
+	}
+	allowed(call("assistant", "files", "list_directory", {"path": "/documents"}))
+	allowed(call("assistant", "files", "list_directory", {"path": "/documents/hr/"}))
+}
+
+test_nothing_else_is_read if {
+	every path in {
+		"", "/", "/home/dana/.aws/credentials", "documents/roadmap.md", "/documents-old/roadmap.md",
+		"/documents/../home/dana/.aws/credentials", "/documents/..", "/documents/./x", "/documents/.env",
+		"/documents/.git/config", "/documents/..\\x", "/documents/%2e%2e/x", "/documents/a\u0000.md",
+		"/documents/hr/..;/x", "/documents/ ../x", "/documents/\uff0e\uff0e/x", "/documents/roadmap.md ",
+		"/documents/AWS-Credentials.txt", "/documents/server.pem", "/documents/x\n", "/Documents/roadmap.md",
+		"file:///documents/roadmap.md", "~/documents/roadmap.md", null, 7, ["/documents/roadmap.md"],
+	} {
+		not allowed(read(path))
+	}
+	not allowed(call("assistant", "files", "read_file", {}))
+}
+
+test_a_refused_read_says_why if {
+	authz.deny == {"only documents may be read, and nothing hidden or secret among them"} with input as read("/etc/passwd")
+	count(authz.deny) == 1 with input as call("assistant", "files", "read_file", {})
+}
+
+test_assistant_does_not_write_files if {
+	not allowed(call("assistant", "files", "write_file", {"path": "/documents/roadmap.md"}))
+}
+
+test_mail_stays_in_the_company if {
+	allowed(mail("dana@example.com"))
+	allowed(mail("Dana.Reyes+todo@Example.COM"))
+	every to in {
+		"", "x@evil.example", "x@example.com.evil.example", "x@notexample.com", "x@evil.example,dana@example.com",
+		"dana@example.com, x@evil.example", "\"x@evil.example\"@example.com", "x%evil.example@example.com",
+		"dana@example.com\nbcc: x@evil.example", "<dana@example.com>", "@example.com", "dana@example.com ", "dana",
+		null, ["dana@example.com"],
+	} {
+		not allowed(mail(to))
+	}
+}
+
+test_mail_has_no_copies if {
+	to := {"to": "dana@example.com", "subject": "s", "body": "b"}
+	every extra in {{"cc": "x@evil.example"}, {"bcc": ["x@evil.example"]}, {"bcc": false}} {
+		not allowed(call("assistant", "mail", "send_mail", object.union(to, extra)))
+	}
+}
+
+test_assistant_reads_mail_and_takes_notes if {
+	allowed(call("assistant", "mail", "list_messages", {}))
+	allowed(call("assistant", "mail", "read_message", {"id": "3"}))
+	allowed(call("assistant", "notes", "add_note", {"text": "t"}))
+	allowed(call("assistant", "notes", "list_notes", {}))
+}
+
+test_assistant_never_posts if {
+	not allowed(post("assistant", "https://status.example.com/report"))
+	not allowed(post("assistant", "https://evil.example/"))
+}
+
+test_operator_posts_to_known_hosts_only if {
+	allowed(post("operator", "https://status.example.com/report"))
+	every url in {
+		"http://status.example.com/", "https://status.example.com", "https://status.example.com@evil.example/",
+		"https://status.example.com.evil.example/", "https://status.example.com:444/", "//status.example.com/",
+		" https://status.example.com/", "https://evil.example/https://status.example.com/", null,
+	} {
+		not allowed(post("operator", url))
+	}
+}
+
+test_others_do_nothing if {
+	not allowed(call("guest", "notes", "list_notes", {}))
+	not allowed(call("guest", "files", "read_file", {"path": "/documents/roadmap.md"}))
+	not allowed(object.union(read("/documents/roadmap.md"), {"subject": {"roles": []}}))
+}
+
+test_only_these_servers_and_actions if {
+	not allowed(call("assistant", "other", "read_file", {"path": "/documents/roadmap.md"}))
+	not allowed(object.union(read("/documents/roadmap.md"), {"action": "sampling/createMessage"}))
+	not allowed({"subject": {"roles": ["operator"]}, "action": "resources/read", "resource": {"uri": "file:///x"}, "server": {"name": "files"}})
+}
