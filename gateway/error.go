@@ -37,6 +37,9 @@ const (
 	CodeUnaudited
 )
 
+// rpcCancelled answers a request that its own client has cancelled; nobody waits for it.
+const rpcCancelled = 499
+
 // row is how a code looks from outside: HTTP status and JSON-RPC code. asResult says that a
 // refused tool call is answered with a result whose text reaches the model.
 type row struct {

@@ -66,7 +66,8 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 		return nil, err
 	}
 	if g.allowPE, err = g.partialBody("data.mcp.authz.allow = true"); err != nil {
-		return nil, err
+		at := c.GetRulesExact(allowRef)[0].Location
+		return nil, fmt.Errorf("%s:%d: `allow` must be true or false\n\t%s", at.File, at.Row, sourceLine(at.Text, 1))
 	}
 	if len(c.GetRulesExact(denyRef)) > 0 {
 		if g.denyPE, err = g.partialBody("data.mcp.authz.deny[_]"); err != nil {

@@ -52,7 +52,7 @@ func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value
 	defer context.AfterFunc(ctx, cancel.Cancel)()
 	bodies, _, err := topdown.NewQuery(body).WithQueryCompiler(g.queries).WithCompiler(g.compiler).
 		WithStore(g.store).WithTransaction(g.txn).WithInput(ast.NewTerm(input)).WithUnknowns(unknown).
-		WithNondeterministicBuiltins(true).WithStrictBuiltinErrors(true).WithCancel(cancel).
+		WithNondeterministicBuiltins(false).WithStrictBuiltinErrors(true).WithCancel(cancel).
 		WithInterQueryBuiltinValueCache(g.values).PartialRun(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate policy for a list: %w", err)
@@ -61,12 +61,20 @@ func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value
 }
 
 // unconditional reports whether a residual of deny[_] depends on nothing unknown: it then only
-// binds the message.
+// binds the message. A call that is left over depends on the clock.
 func unconditional(body ast.Body) bool {
+	for _, e := range body {
+		if e.Negated || len(e.With) > 0 || e.IsCall() && !e.IsEquality() {
+			return false
+		}
+	}
 	open := false
-	ast.WalkRefs(body, func(r ast.Ref) bool {
-		if r.HasPrefix(ast.InputRootRef) || r.HasPrefix(ast.DefaultRootRef) {
+	ast.WalkTerms(body, func(t *ast.Term) bool {
+		switch v := t.Value.(type) {
+		case ast.Call, *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension:
 			open = true
+		case ast.Ref:
+			open = open || v.HasPrefix(ast.InputRootRef) || v.HasPrefix(ast.DefaultRootRef)
 		}
 		return open
 	})

@@ -66,7 +66,7 @@ var replyScope = func() *strictjson.Scope {
 			"_meta":         meta,
 			"resultType":    free.Capture(ofResultType),
 			"requestState":  free.Capture(ofRequestState),
-			"inputRequests": free.Capture(ofInputRequests),
+			"inputRequests": strictjson.Each(strictjson.Only(replyKeys, nil)).Capture(ofInputRequests),
 			"cacheScope":    free.Capture(ofCacheScope),
 			"taskId":        free.Capture(ofTaskID),
 			"task":          strictjson.Only(replyKeys, scopes{"taskId": free.Capture(ofTaskTaskID)}),

@@ -1,0 +1,192 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/session"
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/internal/strictjson"
+	"sallyport/policy"
+)
+
+// authorize asks the policy, puts the decision on disk and makes the permit. It is the only
+// place where one is made.
+func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call checked) (*Permit, error) {
+	out, err := x.outbound(who, call)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.decide(ctx, who, call); err != nil {
+		return nil, err
+	}
+	if err := x.record(ctx); err != nil {
+		return nil, err
+	}
+	return &Permit{out: out, valid: true}, nil
+}
+
+// decide returns nil when the call may be made.
+func (x *exchange) decide(ctx context.Context, who *identity.Principal, call checked) error {
+	in := x.input(who, call)
+	ask := x.snap.Policy.Decide
+	if housekeeping(call.msg) {
+		ask = x.snap.Policy.Denied
+	}
+	d, err := ask(ctx, in)
+	if err != nil {
+		d = policy.Decision{Revision: x.snap.Policy.Revision()}
+	}
+	x.note(d)
+	refusal := x.verdict(d, err)
+	if refusal == nil {
+		return nil
+	}
+	if x.snap.RecordOnly {
+		x.rec.Decision = "would_deny"
+		return nil
+	}
+	x.rec.Decision = "deny"
+	if call.tool != nil {
+		if visible, verr := x.snap.Policy.Visible(ctx, in); verr != nil || !visible {
+			hidden := unknownTool(call.msg)
+			hidden.Err = refusal
+			if call.msg.Method != wire.MethodToolsCall {
+				hidden = refuse(CodeInvalidParams, "Unknown task")
+			}
+			return hidden
+		}
+	}
+	return refusal
+}
+
+// verdict turns a decision into a refusal, or nil. Obligations that cannot be met refuse.
+func (x *exchange) verdict(d policy.Decision, err error) *Error {
+	if err != nil {
+		return &Error{Code: CodeDenied, Public: "Denied: the policy could not be evaluated (decision " + x.rec.ID + ")", Err: err}
+	}
+	if !d.Allow {
+		why := "no rule allows it"
+		if len(d.Reasons) > 0 {
+			why = strings.Join(d.Reasons, "; ")
+		}
+		return refuse(CodeDenied, "Denied by policy: %s (decision %s)", why, x.rec.ID)
+	}
+	for _, o := range d.Obligations {
+		if o.Type == "record_arguments" {
+			if x.msg != nil {
+				x.rec.Arguments = x.msg.Arguments
+			}
+			continue
+		}
+		return refuse(CodeDenied, "Denied: the policy asks for %q, which this gateway cannot do (decision %s)", o.Type, x.rec.ID)
+	}
+	return nil
+}
+
+// note puts a decision into the record.
+func (x *exchange) note(d policy.Decision) {
+	x.rec.Decision = "allow"
+	x.rec.Reasons, x.rec.Rules, x.rec.PolicyRevision = d.Reasons, d.Rules, d.Revision
+	for _, o := range d.Obligations {
+		x.rec.Obligations = append(x.rec.Obligations, o.Raw)
+	}
+	if x.msg != nil && x.msg.Arguments != nil {
+		x.rec.ArgumentsDigest = x.g.recorder.Digest(x.msg.Arguments)
+	}
+}
+
+// outbound builds what goes upstream: the client's bytes, with a sealed state opened.
+func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, error) {
+	msg := call.msg
+	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, x.r.Header), Body: msg.Raw,
+		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen}
+	if !msg.HasRequestState || msg.Era != wire.Modern {
+		return out, nil
+	}
+	sealed, err := strictjson.String(msg.RequestState.Of(msg.Raw))
+	if err != nil {
+		return Outbound{}, refuse(CodeInvalidParams, "params.requestState is not valid for this call")
+	}
+	state, err := x.g.sealer.Open(binding(who, call), sealed)
+	if err != nil {
+		return Outbound{}, &Error{Code: CodeInvalidParams, Public: "params.requestState is not valid for this call", Err: err}
+	}
+	out.Body = wire.Splice(msg.Raw, msg.RequestState, strictjson.AppendString(nil, state))
+	return out, nil
+}
+
+func binding(who *identity.Principal, call checked) session.Binding {
+	return session.Binding{Owner: who.Key(), Server: call.server.Name, Method: call.msg.Method, Name: call.msg.Name}
+}
+
+// idempotent methods may be sent again after a broken connection; a call may have had effect.
+func idempotent(method string) bool {
+	switch method {
+	case wire.MethodPing, wire.MethodDiscover, wire.MethodToolsList, wire.MethodPromptsList, wire.MethodResList,
+		wire.MethodResTemplates, wire.MethodTasksGet, wire.MethodTasksList:
+		return true
+	}
+	return false
+}
+
+// housekeeping needs no allow from an authenticated caller; deny may still refuse it.
+func housekeeping(msg *wire.Message) bool {
+	switch msg.Method {
+	case "", wire.MethodInitialize, wire.MethodDiscover, wire.MethodPing, wire.MethodToolsList, wire.MethodPromptsList,
+		wire.MethodResList, wire.MethodResTemplates, wire.MethodListen, wire.MethodSetLevel, wire.MethodTasksList,
+		wire.MethodResUnsub:
+		return true
+	}
+	return msg.Kind == wire.Notification
+}
+
+// input is the one function that decides what a policy sees of a principal and a call.
+func (x *exchange) input(who *identity.Principal, call checked) *policy.Input {
+	msg := call.msg
+	in := x.ask(who, msg.Method, call.server)
+	in.Request.Era = msg.Era.String()
+	in.Arguments = msg.Arguments
+	switch msg.Method {
+	case wire.MethodResRead, wire.MethodResSubscribe, wire.MethodResUnsub:
+		in.Resource = &policy.Item{URI: msg.Name}
+	case wire.MethodPromptsGet:
+		in.Prompt = &policy.Item{Name: msg.Name}
+	case wire.MethodComplete:
+		if msg.Ref == "ref/resource" {
+			in.Resource = &policy.Item{URI: msg.Name}
+		} else {
+			in.Prompt = &policy.Item{Name: msg.Name}
+		}
+	case "":
+		in.Action = x.rec.Method // a client's answer: the question's method
+	}
+	if call.tool != nil {
+		in.Tool = toolOf(call.tool)
+	}
+	return in
+}
+
+// ask begins a question to the policy about an action of who at a server.
+func (x *exchange) ask(who *identity.Principal, action string, server *Server) *policy.Input {
+	in := &policy.Input{
+		Subject: subject(who), Action: action, Server: server.Name,
+		Request: policy.Request{ID: x.rec.ID, Time: x.rec.Time, Method: action},
+	}
+	if who.Grant != "" {
+		in.Grant = &policy.Grant{ID: who.Grant, Task: who.Task, Expires: who.Expires}
+	}
+	return in
+}
+
+func toolOf(t *catalog.Tool) *policy.Tool {
+	return &policy.Tool{Name: t.Name, Title: t.Title, Annotations: t.Annotations, Digest: t.Digest}
+}
+
+func subject(who *identity.Principal) *policy.Subject {
+	return &policy.Subject{ID: who.Subject, Issuer: who.Issuer, Client: who.ClientID, Roles: who.Roles,
+		Actors: who.Actors, Claims: who.Claims, Proof: who.Proof}
+}

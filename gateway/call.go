@@ -1,0 +1,268 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"sallyport/gateway/audit"
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/internal/strictjson"
+)
+
+// exchange is one request on its way along the line. Only its own goroutine touches it.
+type exchange struct {
+	g    *Gateway
+	snap *Snapshot
+	w    http.ResponseWriter
+	r    *http.Request
+	rec  audit.Record
+
+	who     *identity.Principal
+	msg     *wire.Message
+	started bool // the first byte of the answer has been written
+	decided bool // the decision is on disk, an outcome must follow
+	sent    time.Time
+}
+
+// route is where a message goes: a server that exists, and the tool where it names one.
+type route struct {
+	server  *Server
+	msg     *wire.Message
+	tool    *catalog.Tool // nil unless the method concerns a tool
+	listing *catalog.Listing
+	session string
+}
+
+// checked is a message whose arguments the tool's own schema has accepted.
+type checked struct{ route }
+
+// open begins the record, so that refusals of every kind are in it.
+func (g *Gateway) open(w http.ResponseWriter, r *http.Request, snap *Snapshot) *exchange {
+	x := &exchange{g: g, snap: snap, w: w, r: r}
+	x.rec.ID = audit.NewID()
+	x.rec.Time = g.now()
+	return x
+}
+
+// serve is the line.
+func (x *exchange) serve(ctx context.Context) error {
+	if err := x.edge(); err != nil {
+		return err
+	}
+	who, err := x.authenticate(ctx)
+	if err != nil {
+		return err
+	}
+	if x.r.Method != http.MethodPost {
+		return x.serveSession(ctx, who)
+	}
+	msg, err := x.decode()
+	if err != nil {
+		return err
+	}
+	rt, err := x.resolve(who, msg)
+	if err != nil {
+		return err
+	}
+	call, err := x.checkInput(ctx, who, rt)
+	if err != nil {
+		return err
+	}
+	if msg.Method == wire.MethodToolsList && rt.listing != nil {
+		return x.serveTools(ctx, who, call)
+	}
+	permit, err := x.authorize(ctx, who, call)
+	if err != nil {
+		return err
+	}
+	return x.forward(ctx, who, call, permit)
+}
+
+// authenticate says who is calling, or that nobody is.
+func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error) {
+	who, err := x.snap.Verifier.Verify(ctx, x.r.Header, x.r.URL.RawQuery)
+	if err != nil || !who.Valid() {
+		return nil, &Error{Code: CodeUnauthenticated, Public: "a valid access token is needed", Err: err}
+	}
+	x.who = who
+	x.rec.Subject, x.rec.Client, x.rec.Grant, x.rec.Task = who.Subject, who.ClientID, who.Grant, who.Task
+	x.rec.JTI, x.rec.Roles = who.TokenID, who.Roles
+	return who, nil
+}
+
+// decode reads the body whole, within its bounds, and understands it in exactly one way.
+func (x *exchange) decode() (*wire.Message, error) {
+	body, err := x.readBody()
+	if err != nil {
+		return nil, err
+	}
+	x.rec.BytesIn = int64(len(body))
+	msg, refused := wire.Decode(body, x.r.Header, wire.Limits{Depth: x.snap.Limits.Depth})
+	if refused != nil {
+		return nil, wireError(refused)
+	}
+	x.msg = msg
+	x.rec.Method = msg.Method
+	return msg, nil
+}
+
+func (x *exchange) readBody() ([]byte, error) {
+	limit := x.snap.Limits.RequestBytes
+	// A deadline that cannot be set (HTTP/2 in tests) leaves the server's own timeouts.
+	control := http.NewResponseController(x.w)
+	_ = control.SetReadDeadline(time.Now().Add(x.snap.Limits.BodyTimeout))
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	size := int64(512)
+	if x.r.ContentLength > 0 {
+		size = x.r.ContentLength
+	}
+	body := make([]byte, 0, min(size, 64<<10)+1)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := x.r.Body.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		switch {
+		case int64(len(body)) > limit:
+			return nil, refuse(CodeTooLarge, "the request is larger than %d bytes", limit)
+		case errors.Is(err, io.EOF):
+			return body, nil
+		case err != nil:
+			return nil, &Error{Code: CodeMalformed, Public: "the request body did not arrive whole and in time", Err: err}
+		}
+	}
+}
+
+// resolve finds the server, and the session, tool or task that the message names.
+func (x *exchange) resolve(who *identity.Principal, msg *wire.Message) (route, error) {
+	rt := route{msg: msg}
+	server, ok := x.snap.serverOf(x.r.URL.Path)
+	if !ok {
+		return rt, refuse(CodeUnknownServer, "no MCP server is at this path")
+	}
+	rt.server = server
+	x.rec.Server = server.Name
+	if !msg.MethodKnown() {
+		return rt, refuse(CodeUnknownMethod, "Method not found: %s", clip(msg.Method))
+	}
+	if msg.Era == wire.Legacy {
+		var err error
+		if rt.session, err = x.sessionOf(who, server); err != nil {
+			return rt, err
+		}
+	}
+	if msg.Kind == wire.Response {
+		return rt, x.answered(who, rt)
+	}
+	rt.listing = server.listing(msg.Era)
+	return rt, x.resolveName(who, &rt)
+}
+
+// sessionOf returns the session that the request names, if it is the caller's.
+func (x *exchange) sessionOf(who *identity.Principal, server *Server) (string, error) {
+	ids := x.r.Header[wire.HeaderSession]
+	if len(ids) == 0 {
+		return "", nil
+	}
+	if len(ids) != 1 || !x.g.sessions.Owned(server.Name, ids[0], who.Key()) {
+		return "", refuse(CodeUnknownSession, "Session not found")
+	}
+	return ids[0], nil
+}
+
+// answered takes a client's answer only to a question that was put to it.
+func (x *exchange) answered(who *identity.Principal, rt route) error {
+	method, ok := x.g.questions.Answer(rt.server.Name, rt.session, who.Key(), string(rt.msg.ID))
+	if !ok {
+		return refuse(CodeMalformed, "the response answers no open question")
+	}
+	x.rec.Method = method
+	return nil
+}
+
+func (x *exchange) resolveName(who *identity.Principal, rt *route) error {
+	switch rt.msg.Method {
+	case wire.MethodToolsCall:
+		x.rec.Tool = rt.msg.Name
+		return rt.find(rt.msg.Name)
+	case wire.MethodTasksGet, wire.MethodTasksResult, wire.MethodTasksCancel, wire.MethodTasksUpdate:
+		name, ok := x.g.handles.Tool(rt.server.Name, rt.msg.Name, who.Key())
+		if !ok {
+			return refuse(CodeInvalidParams, "Unknown task")
+		}
+		x.rec.Tool = name
+		return rt.find(name)
+	}
+	return nil
+}
+
+// find looks the tool up in the catalogue. A tool with a problem is as good as none.
+func (rt *route) find(name string) error {
+	if rt.listing != nil {
+		if tool := rt.listing.Tools[name]; tool != nil && tool.Problem == "" {
+			rt.tool = tool
+			return nil
+		}
+	}
+	return unknownTool(rt.msg)
+}
+
+func unknownTool(msg *wire.Message) *Error {
+	return refuse(CodeUnknownTool, "Unknown tool: %s", clip(msg.Name))
+}
+
+// checkInput holds a call against the tool's own schema, before any policy sees it: with the
+// wrong type, `not startswith(input.arguments.path, "/etc")` would be true.
+func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt route) (checked, error) {
+	call := checked{rt}
+	if rt.tool == nil || rt.msg.Method != wire.MethodToolsCall {
+		if err := strictjson.CheckArguments(rt.msg.Arguments, x.snap.argumentKeys); err != nil {
+			return call, &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
+		}
+		return call, nil
+	}
+	x.rec.ToolDigest = rt.tool.Digest
+	err := x.inputError(rt)
+	if err == nil {
+		return call, nil
+	}
+	// What is wrong with the arguments tells what the tool looks like, so a caller who may not
+	// see the tool learns only that it is unknown.
+	if visible, verr := x.snap.Policy.Visible(ctx, x.input(who, call)); verr != nil || !visible {
+		return call, &Error{Code: CodeUnknownTool, Public: unknownTool(rt.msg).Public, Err: errors.Join(errors.New("hidden"), verr)}
+	}
+	return call, err
+}
+
+func (x *exchange) inputError(rt route) error {
+	args := rt.msg.Arguments
+	if err := strictjson.CheckArguments(args, rt.tool.Props, x.snap.argumentKeys); err != nil {
+		return &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
+	}
+	if err := wire.CheckParamHeaders(x.r.Header, rt.tool.Bindings, args); rt.msg.Era == wire.Modern && err != nil {
+		return wireError(err)
+	}
+	if args == nil {
+		args = []byte("{}")
+	}
+	if err := rt.tool.Schema.Validate(args); err != nil {
+		return &Error{Code: CodeInvalidInput, Public: fmt.Sprintf("invalid arguments for %s: %v", clip(rt.msg.Name), err)}
+	}
+	return nil
+}
+
+// clip bounds the client's own text in an answer to it.
+func clip(s string) string {
+	const most = 128
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
+}

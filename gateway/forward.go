@@ -1,0 +1,226 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+)
+
+// errCancelled is why an exchange ends that its own caller has cancelled.
+var errCancelled = errors.New("cancelled by the client")
+
+// forward spends the permit and answers with what came back.
+func (x *exchange) forward(ctx context.Context, who *identity.Principal, call checked, permit *Permit) error {
+	msg := call.msg
+	if msg.Method == wire.NotifyCancelled && call.session == "" {
+		return x.cancelOwn(who, call)
+	}
+	ctx, stop, end := x.lifetime(ctx, who, call)
+	defer end()
+	x.sent = x.g.now()
+	reply, err := call.server.Upstream.Send(ctx, permit)
+	if err != nil {
+		return x.upstreamFailed(ctx, call, err)
+	}
+	defer func() { _ = reply.Body.Close() }()
+	if err := x.adoptSession(who, call, reply); err != nil {
+		return err
+	}
+	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}
+	if reply.Header.ContentType == "text/event-stream" && reply.Status == http.StatusOK {
+		return r.events(reply.Body, permit.out.Stream)
+	}
+	return r.whole(reply)
+}
+
+// upstreamFailed tells an upstream that failed from an exchange that was cancelled, whose
+// client expects no answer.
+func (x *exchange) upstreamFailed(ctx context.Context, call checked, err error) error {
+	if ctx.Err() == nil {
+		return upstreamError(call.server.Name, err)
+	}
+	x.outcome("cancelled", context.Cause(ctx).Error())
+	if errors.Is(context.Cause(ctx), errCancelled) {
+		x.respond(http.StatusOK, wire.AppendError(nil, call.msg.ID, rpcCancelled, "Request cancelled", nil))
+	}
+	return nil
+}
+
+// lifetime is the context of the upstream exchange. In the newer protocol a client that hangs
+// up cancels its call; in the older one it does not, and only its own notification does.
+func (x *exchange) lifetime(ctx context.Context, who *identity.Principal, call checked) (_ context.Context, stop context.CancelCauseFunc, end func()) {
+	if call.msg.Era == wire.Legacy && call.msg.Kind == wire.Request {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, stop = context.WithCancelCause(ctx)
+	if call.msg.Kind != wire.Request {
+		return ctx, stop, func() { stop(nil) }
+	}
+	land := x.g.flights.Start(call.server.Name, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
+	return ctx, stop, func() { land(); stop(nil) }
+}
+
+// cancelOwn cancels a call of the caller's own. Without a session the upstream could not tell
+// whose request the id names, so the notification stays here and the exchange is ended.
+func (x *exchange) cancelOwn(who *identity.Principal, call checked) error {
+	x.g.flights.Cancel(call.server.Name, who.Key(), string(call.msg.RequestID))
+	x.w.WriteHeader(http.StatusAccepted)
+	x.outcome("ok", "")
+	return nil
+}
+
+// adoptSession binds a session that the upstream began to the caller.
+func (x *exchange) adoptSession(who *identity.Principal, call checked, reply *Reply) error {
+	id := reply.Header.SessionID
+	if id == "" || call.msg.Era != wire.Legacy {
+		return nil
+	}
+	if call.msg.Method == wire.MethodInitialize && reply.Status == http.StatusOK {
+		if err := x.g.sessions.Bind(call.server.Name, id, who.Key()); err != nil {
+			return &Error{Code: CodeUnavailable, Public: "the server began a session that is somebody else's", Err: err}
+		}
+	} else if id != call.session {
+		return nil
+	}
+	x.w.Header()[wire.HeaderSession] = []string{id}
+	return nil
+}
+
+// whole relays a reply that is one body.
+func (r *relay) whole(reply *Reply) error {
+	limit := r.snap.Limits.ResultBytes
+	body, err := io.ReadAll(io.LimitReader(reply.Body, limit+1))
+	switch {
+	case err != nil:
+		return r.upstreamFailed(r.ctx, r.call, err)
+	case int64(len(body)) > limit:
+		return upstreamError(r.call.server.Name, ErrTooLarge)
+	}
+	switch reply.Status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		// The upstream refused the gateway, not the caller, who could only misread it as a
+		// problem with his own credential.
+		return upstreamError(r.call.server.Name, fmt.Errorf("upstream refused the gateway's own credential: status %d", reply.Status))
+	}
+	if len(body) == 0 || r.msg.Kind != wire.Request && reply.Header.ContentType != "application/json" {
+		return r.empty(reply)
+	}
+	if reply.Header.ContentType != "application/json" {
+		if r.msg.Method == wire.MethodInitialize || r.msg.Method == wire.MethodDiscover || reply.Status >= 400 {
+			return r.plain(reply)
+		}
+		return upstreamError(r.call.server.Name, fmt.Errorf("%w: content type %q", ErrGarbage, reply.Header.ContentType))
+	}
+	out, err := r.message(body)
+	if err != nil {
+		return err
+	}
+	if reply.Status == http.StatusNotFound && r.call.session != "" {
+		r.g.sessions.End(r.call.server.Name, r.call.session)
+	}
+	r.respond(reply.Status, out)
+	r.outcome("ok", "")
+	return nil
+}
+
+// empty relays a status without a message, as 202 for a notification.
+func (r *relay) empty(reply *Reply) error {
+	if r.msg.Kind == wire.Request && reply.Status < 400 {
+		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d without a message", ErrGarbage, reply.Status))
+	}
+	if reply.Status >= 300 && reply.Status < 400 || reply.Status >= 500 {
+		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status))
+	}
+	return r.plain(reply)
+}
+
+// plain keeps an upstream's refusal that is no JSON-RPC message: clients tell the protocol's
+// eras apart by its status. Its text stays behind; nobody has checked it.
+func (r *relay) plain(reply *Reply) error {
+	if reply.Status >= 300 && reply.Status < 400 || reply.Status >= 500 {
+		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status))
+	}
+	if reply.Status == http.StatusNotFound && r.call.session != "" {
+		r.g.sessions.End(r.call.server.Name, r.call.session)
+	}
+	r.started = true
+	r.w.WriteHeader(reply.Status)
+	if reply.Status >= 400 {
+		_, _ = fmt.Fprintf(r.w, "the server answered %d\n", reply.Status) // the client has gone
+	}
+	r.outcome("ok", fmt.Sprintf("status %d", reply.Status))
+	return nil
+}
+
+// events relays a stream, event by event. A broken stream breaks for the client as well; what
+// came before has been said.
+func (r *relay) events(body io.Reader, endless bool) error {
+	out := r.beginStream()
+	if endless {
+		defer r.g.streams.add(r.stream(out))()
+	}
+	reader := wire.NewEventReader(body, int(r.snap.Limits.ResultBytes))
+	for {
+		ev, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return r.broken(out, upstreamStreamError(err))
+		}
+		raw, err := r.event(ev)
+		if err != nil {
+			return r.broken(out, err)
+		}
+		if err := out.write(raw, !reader.Buffered()); err != nil && r.msg.Era == wire.Modern {
+			r.outcome("cancelled", "the client has gone")
+			return nil
+		}
+	}
+	if r.msg.Kind == wire.Request && !endless && !r.answered && r.msg.Era == wire.Modern {
+		return r.broken(out, fmt.Errorf("%w: the stream ended without an answer", ErrGarbage))
+	}
+	r.outcome("ok", "")
+	return nil
+}
+
+func upstreamStreamError(err error) error {
+	if errors.Is(err, wire.ErrEventTooLarge) {
+		return ErrTooLarge
+	}
+	return err
+}
+
+// broken ends a stream that cannot go on. The request's own answer is still owed, so the
+// client is told as an event instead of waiting; a subscription that the gateway itself ends is
+// told that it is complete.
+func (r *relay) broken(out *streamWriter, err error) error {
+	if cause := context.Cause(r.ctx); errors.Is(cause, errStreamEnded) {
+		if !r.answered && r.msg != nil && r.msg.Era == wire.Modern {
+			_ = out.write(wire.AppendEvent(nil, wire.AppendResult(nil, r.msg.ID, []byte(`{"resultType":"complete"}`))), true) // the client has gone
+		}
+		r.outcome("ok", cause.Error())
+		return nil
+	}
+	if r.ctx.Err() != nil {
+		r.outcome("cancelled", context.Cause(r.ctx).Error())
+		return nil
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		e = upstreamError(r.call.server.Name, err)
+	}
+	if r.msg != nil && r.msg.Kind == wire.Request && !r.answered {
+		body := wire.AppendError(nil, r.msg.ID, table[e.Code].rpc, e.Public, nil)
+		if table[e.Code].asResult && r.msg.Method == wire.MethodToolsCall {
+			body = wire.AppendResult(nil, r.msg.ID, wire.ToolError(r.msg.Era, e.Public))
+		}
+		_ = out.write(wire.AppendEvent(nil, body), true) // the client has gone
+	}
+	return e
+}

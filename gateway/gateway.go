@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/session"
+	"sallyport/internal/strictjson"
+)
+
+// Sizes of the tables that outlive a request. Each entry is a few hundred bytes.
+const (
+	maxSessions  = 100_000
+	maxQuestions = 10_000
+	maxHandles   = 100_000
+	viewBytes    = 64 << 20
+)
+
+// Options are the parts of a Gateway that do not change while it runs.
+type Options struct {
+	Recorder Recorder         // required
+	StateKey []byte           // 32 bytes; seals multi-round-trip state. Required
+	Now      func() time.Time // default time.Now
+	Logger   *slog.Logger     // default: discard
+}
+
+// Gateway serves /mcp and /mcp/{server}. It refuses everything until Swap has installed a
+// Snapshot.
+type Gateway struct {
+	recorder Recorder
+	now      func() time.Time
+	log      *slog.Logger
+	snapshot atomic.Pointer[Snapshot]
+
+	sessions  *session.Sessions
+	questions *session.Questions
+	handles   *session.Handles
+	flights   *session.Flights
+	sealer    *session.Sealer
+	views     *catalog.Views
+	streams   streams
+}
+
+// New returns a gateway without a snapshot.
+func New(o Options) (*Gateway, error) {
+	if o.Recorder == nil {
+		return nil, errors.New("a gateway needs a recorder")
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	sealer, err := session.NewSealer(o.StateKey, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	return &Gateway{
+		recorder: o.Recorder, now: o.Now, log: o.Logger, sealer: sealer,
+		sessions:  session.NewSessions(maxSessions),
+		questions: session.NewQuestions(maxQuestions),
+		handles:   session.NewHandles(maxHandles),
+		flights:   session.NewFlights(),
+		views:     catalog.NewViews(viewBytes),
+	}, nil
+}
+
+// Swap installs a snapshot. Requests in flight keep the one they began with; open streams are
+// authorised again, and end where the new policy denies them.
+func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
+	if s == nil || s.Verifier == nil || s.Policy == nil || s.PublicURL == "" {
+		return errors.New("a snapshot needs a verifier, a policy and a public URL")
+	}
+	if s.Sole != "" && s.Servers[s.Sole] == nil {
+		return fmt.Errorf("a snapshot names %q as its only server and does not have it", s.Sole)
+	}
+	installed := *s
+	installed.Limits = s.Limits.orDefault()
+	keys, _ := s.Policy.ArgumentKeys()
+	installed.argumentKeys = make(map[string]string, len(keys))
+	for _, k := range keys {
+		installed.argumentKeys[strictjson.Fold(k)] = k
+	}
+	old := g.snapshot.Swap(&installed)
+	if old != nil {
+		g.streams.reauthorize(context.WithoutCancel(ctx), &installed)
+	}
+	return nil
+}
+
+// ServeHTTP takes one request along the line.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	snap := g.snapshot.Load()
+	if snap == nil {
+		http.Error(w, "the gateway is starting", http.StatusServiceUnavailable)
+		return
+	}
+	x := g.open(w, r, snap)
+	defer x.recovered()
+	if err := x.serve(r.Context()); err != nil {
+		x.refuse(asError(err))
+	}
+}
+
+// serverOf returns the server that the path names. ok is false where there is none.
+func (s *Snapshot) serverOf(path string) (*Server, bool) {
+	name, below := strings.CutPrefix(path, "/mcp/")
+	if !below {
+		if path != "/mcp" || s.Sole == "" {
+			return nil, false
+		}
+		name = s.Sole
+	}
+	srv, ok := s.Servers[name]
+	return srv, ok
+}

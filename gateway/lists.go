@@ -1,0 +1,128 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/policy"
+)
+
+// serveTools answers tools/list from the catalogue. The bytes are shared by all callers of
+// whom the policy reads the same; only the id is spliced in.
+func (x *exchange) serveTools(ctx context.Context, who *identity.Principal, call checked) error {
+	if err := x.decide(ctx, who, call); err != nil {
+		return err
+	}
+	page, ok := call.listing.Page(call.msg.Cursor, call.msg.HasCursor)
+	if !ok {
+		return refuse(CodeInvalidParams, "Invalid cursor")
+	}
+	in := x.input(who, call)
+	key := catalog.ViewKey{Revision: x.snap.Policy.Revision(), SubjectKey: x.snap.Policy.SubjectKey(in.Subject) + grantKey(who),
+		Server: call.server.Name, Digest: call.listing.Digest, Cursor: cursorKey(call.msg), Era: call.msg.Era}
+	view, err := x.g.views.Get(key, func() ([]byte, error) {
+		return x.filter(context.WithoutCancel(ctx), who, call, page, "tools")
+	})
+	if err != nil {
+		return err
+	}
+	x.respond(200, wire.AppendResult(make([]byte, 0, len(view)+64), call.msg.ID, view))
+	x.outcome("ok", "")
+	return nil
+}
+
+// cursorKey tells the first page from the page with the empty cursor.
+func cursorKey(msg *wire.Message) string {
+	if !msg.HasCursor {
+		return ""
+	}
+	return "=" + msg.Cursor
+}
+
+// grantKey keeps callers under a grant apart: a policy may read the grant.
+func grantKey(who *identity.Principal) string {
+	if who.Grant == "" {
+		return ""
+	}
+	return "\x00" + who.Grant
+}
+
+// filter returns the page's result with what the caller may use.
+func (x *exchange) filter(ctx context.Context, who *identity.Principal, call checked, page *catalog.Page, member string) ([]byte, error) {
+	era := call.msg.Era
+	if x.snap.RecordOnly {
+		return page.Filter(era, func(i int) bool { return page.Names[i] != "" }), nil
+	}
+	listing := call.listing
+	if member == "tools" && listing == nil {
+		var err error
+		if listing, err = catalog.BuildListing(era, []catalog.PageResult{{Result: page.Result}}); err != nil {
+			return nil, upstreamError(call.server.Name, errors.Join(ErrGarbage, err))
+		}
+	}
+	var failed error
+	out := page.Filter(era, func(i int) bool {
+		if failed != nil || page.Names[i] == "" {
+			return false
+		}
+		in := x.ask(who, useOf(member), call.server)
+		in.Request.Era = era.String()
+		if !x.describe(in, who, call, listing, member, page.Names[i]) {
+			return false
+		}
+		visible, err := x.snap.Policy.Visible(ctx, in)
+		failed = err
+		return visible && err == nil
+	})
+	if failed != nil {
+		return nil, &Error{Code: CodeDenied, Public: "Denied: the policy could not be evaluated (decision " + x.rec.ID + ")", Err: failed}
+	}
+	return out, nil
+}
+
+// useOf is the method that uses an element of the list.
+func useOf(member string) string {
+	switch member {
+	case "tools":
+		return wire.MethodToolsCall
+	case "prompts":
+		return wire.MethodPromptsGet
+	case "tasks":
+		return wire.MethodTasksGet
+	default:
+		return wire.MethodResRead
+	}
+}
+
+// describe puts the element into the question; false means that it may not be seen whatever
+// the policy says.
+func (x *exchange) describe(in *policy.Input, who *identity.Principal, call checked, listing *catalog.Listing, member, name string) bool {
+	switch member {
+	case "prompts":
+		in.Prompt = &policy.Item{Name: name}
+		return true
+	case "resources", "resourceTemplates":
+		in.Resource = &policy.Item{URI: name}
+		in.ResourceTemplate = strings.HasSuffix(member, "Templates")
+		return true
+	case "tasks":
+		tool, ok := x.g.handles.Tool(call.server.Name, name, who.Key())
+		if !ok {
+			return false
+		}
+		name = tool
+	}
+	if listing == nil {
+		return false
+	}
+	tool := listing.Tools[name]
+	if tool == nil || tool.Problem != "" {
+		return false
+	}
+	in.Tool = toolOf(tool)
+	return true
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func toolNames(t *testing.T, body string) []string {
+	t.Helper()
+	var msg struct {
+		Result struct{ Tools []struct{ Name string } }
+	}
+	if err := json.Unmarshal([]byte(body), &msg); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	var names []string
+	for _, tool := range msg.Result.Tools {
+		names = append(names, tool.Name)
+	}
+	return names
+}
+
+const listTools = `{"jsonrpc":"2.0","id":"l1","method":"tools/list"}`
+
+// Each role sees the tools it may use, as the upstream wrote them, and nobody may cache them
+// for another.
+func TestToolsListShowsEachRoleItsOwn(t *testing.T) {
+	f := newFixture(t)
+	for token, want := range map[string][]string{f.reader: {"read_file", "ask"}, f.writer: {"write_file"}, f.issuer.Mint("x", "nobody"): nil} {
+		w := f.post(token, listTools)
+		if got := toolNames(t, w.Body.String()); !slices.Equal(got, want) {
+			t.Errorf("tools/list shows %v; want %v", got, want)
+		}
+	}
+	modern := f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{`+meta+`}}`, modernHeaders("tools/list", "")...)
+	parts := strings.Split(testTools, `,{"name"`)
+	want := `{"jsonrpc":"2.0","id":1,"result":{"tools":[` + parts[0] + `,{"name"` + parts[1] + `],"ttlMs":1000,"cacheScope":"private","resultType":"complete"}}`
+	if got := modern.Body.String(); got != want {
+		t.Errorf("tools/list\n%s; want\n%s", got, want)
+	}
+	if n := len(f.up.requests()); n != 0 {
+		t.Errorf("%d requests went upstream; the list comes from the catalogue", n)
+	}
+}
+
+func TestToolsListFollowsAPolicySwap(t *testing.T) {
+	f := newFixture(t)
+	f.post(f.reader, listTools) // into the cache
+	f.snap.Policy = mustPolicy(t, strings.Replace(testPolicy, `{"read_file", "ask"}`, `{"read_file", "write_file"}`, 1))
+	f.swap()
+	if got := toolNames(t, f.post(f.reader, listTools).Body.String()); !slices.Equal(got, []string{"read_file", "write_file"}) {
+		t.Errorf("tools/list shows %v after the swap", got)
+	}
+	if got := toolText(f.post(f.reader, legacyCall("ask", `{}`)).Body.String()); got != "-32602 Unknown tool: ask" {
+		t.Errorf("call of a tool that is hidden now: %s", got)
+	}
+}
+
+func TestToolsListFollowsTheCatalogue(t *testing.T) {
+	f := newFixture(t)
+	f.post(f.reader, listTools)
+	f.up.tools = `{"name":"ask","inputSchema":{"type":"object"}}`
+	if err := f.server.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := toolNames(t, f.post(f.reader, listTools).Body.String()); !slices.Equal(got, []string{"ask"}) {
+		t.Errorf("tools/list shows %v", got)
+	}
+}
+
+func TestListIsRefusedWithABadCursorAndByDeny(t *testing.T) {
+	f := newFixture(t)
+	if got := toolText(f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"x"}}`).Body.String()); got != "-32602 Invalid cursor" {
+		t.Errorf("unknown cursor: %s", got)
+	}
+	w := f.post(f.issuer.Mint("banned"), listTools)
+	if got := decisionID.ReplaceAllString(toolText(w.Body.String()), ""); got != "403 Denied by policy: banned " {
+		t.Errorf("deny on a list: %q", got)
+	}
+}
+
+// The other lists are the upstream's, filtered by the question that using an item would ask.
+func TestOtherListsAreFilteredByTheSameRule(t *testing.T) {
+	f := newFixture(t)
+	for _, tt := range []struct{ method, result, want string }{
+		{"resources/list", `{"resources":[ {"uri":"file:///srv/a"} , {"uri":"file:///etc/x"},{"uri":"file:///srv/b","x":1.0}],"nextCursor":"c","x":1}`,
+			`{"resources":[ {"uri":"file:///srv/a"} ,{"uri":"file:///srv/b","x":1.0}],"nextCursor":"c","x":1}`},
+		{"resources/templates/list", `{"resourceTemplates":[{"uriTemplate":"file:///{path}"}]}`, `{"resourceTemplates":[{"uriTemplate":"file:///{path}"}]}`},
+		{"prompts/list", `{"prompts":[{"name":"p"}]}`, `{"prompts":[]}`},
+	} {
+		f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+			return jsonReply(200, `{"jsonrpc":"2.0","id":1,"result":`+tt.result+`}`), nil
+		}
+		w := f.post(f.reader, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q}`, tt.method))
+		var msg struct{ Result json.RawMessage }
+		_ = json.Unmarshal(w.Body.Bytes(), &msg)
+		if got := string(msg.Result); strings.ReplaceAll(got, " ", "") != strings.ReplaceAll(tt.want, " ", "") {
+			t.Errorf("%s: %s; want %s", tt.method, w.Body, tt.want)
+		}
+	}
+}
+
+// What is read with one principal's rights is nobody else's to cache.
+func TestResourceIsPrivate(t *testing.T) {
+	f := newFixture(t)
+	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+		return jsonReply(200, `{"jsonrpc":"2.0","id":1,"result":{"contents":[],"ttlMs":9,"cacheScope":"public","resultType":"complete"}}`), nil
+	}
+	w := f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///srv/a",`+meta+`}}`, modernHeaders("resources/read", "file:///srv/a")...)
+	if got, want := w.Body.String(), `{"jsonrpc":"2.0","id":1,"result":{"contents":[],"ttlMs":9,"cacheScope":"private","resultType":"complete"}}`; got != want {
+		t.Errorf("resources/read %s; want %s", got, want)
+	}
+}
+
+// The catalogue survives an upstream that goes away, and says why it is stale.
+func TestCatalogueKeepsTheLastGoodList(t *testing.T) {
+	f := newFixture(t)
+	f.up.tools = `{"name":"ask"` // no JSON any more
+	if err := f.server.Refresh(t.Context()); err == nil || f.server.Err() == nil || !strings.Contains(err.Error(), `list the tools of "files"`) {
+		t.Errorf("Refresh = %v, Err = %v; want the reason", err, f.server.Err())
+	}
+	if got := toolNames(t, f.post(f.reader, listTools).Body.String()); !slices.Equal(got, []string{"read_file", "ask"}) {
+		t.Errorf("tools/list shows %v", got)
+	}
+}

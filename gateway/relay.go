@@ -1,0 +1,274 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/internal/strictjson"
+)
+
+// relay is the way back: each message from the upstream passes here once.
+type relay struct {
+	*exchange
+	ctx      context.Context // of the upstream exchange
+	stop     context.CancelCauseFunc
+	who      *identity.Principal
+	call     checked
+	answered bool // the request's own response has passed
+}
+
+// message checks one message from the upstream and returns the bytes for the client: the same
+// bytes, but for what sealing and filtering change.
+func (r *relay) message(raw []byte) ([]byte, error) {
+	reply, err := wire.DecodeReply(raw, wire.Limits{Depth: r.snap.Limits.Depth})
+	if err != nil {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: %w", ErrGarbage, err))
+	}
+	switch reply.Kind {
+	case wire.Request:
+		return r.question(reply)
+	case wire.Notification:
+		if reply.Method == wire.NotifyToolsChanged {
+			r.call.server.refreshSoon()
+		}
+		return raw, nil
+	}
+	if r.msg == nil { // a resumed stream carries answers to earlier requests of the same session
+		return raw, nil
+	}
+	// An error about a request that could not be read has no id; it is still the answer.
+	if !strictjson.Equal(reply.ID, r.msg.ID) && !(reply.Error != nil && reply.ID == nil) {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: answer to another request", ErrGarbage))
+	}
+	r.answered = true
+	return r.response(reply)
+}
+
+// response applies to the answer what belongs to the request's method.
+func (r *relay) response(reply *wire.Reply) ([]byte, error) {
+	if reply.Result == nil {
+		return reply.Raw, nil
+	}
+	if member := listMember(r.msg.Method); member != "" {
+		return r.list(reply, member)
+	}
+	if reply.TaskID != "" && r.msg.Method == wire.MethodToolsCall {
+		if err := r.g.handles.Bind(r.call.server.Name, reply.TaskID, r.who.Key(), r.call.msg.Name); err != nil {
+			return nil, &Error{Code: CodeUnavailable, Public: "the server began a task that is somebody else's", Err: err}
+		}
+	}
+	if !reply.InputRequests.Empty() {
+		if err := r.inputRequests(reply.InputRequests.Of(reply.Raw)); err != nil {
+			return nil, err
+		}
+	}
+	return r.rewrite(reply), nil
+}
+
+// rewrite splices the two values that may not pass as they are: a state for the client to
+// keep is sealed, and an answer that was authorised for one principal is nobody else's to
+// cache.
+func (r *relay) rewrite(reply *wire.Reply) []byte {
+	out := reply.Raw
+	type change struct {
+		at   strictjson.Span
+		with []byte
+	}
+	var changes []change
+	if reply.HasRequestState && r.msg.Era == wire.Modern {
+		if state, err := strictjson.String(reply.RequestState.Of(reply.Raw)); err == nil {
+			sealed := r.g.sealer.Seal(binding(r.who, r.call), state)
+			changes = append(changes, change{reply.RequestState, strictjson.AppendString(nil, sealed)})
+		}
+	}
+	if reply.HasCacheScope && r.msg.Method == wire.MethodResRead {
+		changes = append(changes, change{reply.CacheScope, []byte(`"private"`)})
+	}
+	if len(changes) == 2 && changes[0].at.Start < changes[1].at.Start {
+		changes[0], changes[1] = changes[1], changes[0] // later places first, so that earlier spans stay right
+	}
+	for _, c := range changes {
+		out = wire.Splice(out, c.at, c.with)
+	}
+	return out
+}
+
+// question decides whether a server may ask the client something (sampling, elicitation,
+// roots). A question that may not be asked is answered by the gateway.
+func (r *relay) question(reply *wire.Reply) ([]byte, error) {
+	if r.msg != nil && r.msg.Era == wire.Modern {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: a request to the client, which this protocol does not have", ErrGarbage))
+	}
+	if reply.Method != wire.MethodPing {
+		if refusal := r.mayAsk(reply.Method); refusal != nil {
+			r.answerForClient(reply)
+			return nil, nil
+		}
+	}
+	r.g.questions.Ask(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID), reply.Method)
+	return reply.Raw, nil
+}
+
+// inputRequests is the newer form of question: each entry asks one thing.
+func (r *relay) inputRequests(raw []byte) error {
+	var refused *Error
+	err := strictjson.EachMember(raw, func(m strictjson.Member) {
+		v := m.Value().Of(raw)
+		method := ""
+		if span, ok := strictjson.Find(v, "method"); ok {
+			method, _ = strictjson.String(span.Of(v))
+		}
+		if refusal := r.mayAsk(method); refusal != nil && refused == nil {
+			refused = refusal
+		}
+	})
+	if err != nil {
+		return upstreamError(r.call.server.Name, ErrGarbage)
+	}
+	if refused != nil {
+		return refused
+	}
+	return nil
+}
+
+// mayAsk asks the newest policy, not the request's: a stream may be older than that.
+func (r *relay) mayAsk(method string) *Error {
+	snap := r.g.snapshot.Load()
+	in := r.ask(r.who, method, r.call.server)
+	in.Request.Era = r.call.era().String()
+	if r.call.tool != nil {
+		in.Tool = toolOf(r.call.tool)
+	}
+	d, err := snap.Policy.Decide(r.ctx, in)
+	rec := r.rec
+	rec.Obligations = nil
+	question := exchange{g: r.g, snap: snap, r: r.r, rec: rec, who: r.who}
+	question.rec.Method = method
+	question.note(d)
+	refusal := question.verdict(d, err)
+	code := "ok"
+	if refusal != nil {
+		code, question.rec.Decision = CodeDenied.String(), "deny"
+		if snap.RecordOnly {
+			refusal, question.rec.Decision = nil, "would_deny"
+		}
+	}
+	question.outcome(code, "")
+	return refusal
+}
+
+func (r *relay) answerForClient(reply *wire.Reply) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
+	go func() {
+		defer cancel()
+		if answer, err := r.call.server.Upstream.Ask(ctx, refuseQuestion(r.call.session, reply.ID)); err == nil {
+			_ = answer.Body.Close()
+		}
+	}()
+}
+
+// event passes one server-sent event. Events without data (comments, ids, retry) go as they
+// are; a nil result means that nothing goes to the client.
+func (r *relay) event(ev wire.Event) ([]byte, error) {
+	if !ev.HasData || len(ev.Data) == 0 {
+		return ev.Raw, nil
+	}
+	if ev.Incomplete {
+		return nil, nil // clients ignore it, and nobody could say what it would have been
+	}
+	out, err := r.message(ev.Data)
+	if err != nil || out == nil {
+		return nil, err
+	}
+	if &out[0] == &ev.Data[0] {
+		return ev.Raw, nil
+	}
+	return ev.ReplaceData(out), nil
+}
+
+func (c checked) era() wire.Era {
+	if c.msg == nil {
+		return wire.Legacy
+	}
+	return c.msg.Era
+}
+
+// list filters a list that came from the upstream by asking, for each element, the question
+// that using it would ask.
+func (r *relay) list(reply *wire.Reply, member string) ([]byte, error) {
+	page, err := catalog.ParsePage(reply.Result, member)
+	if err != nil {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: %w", ErrGarbage, err))
+	}
+	filtered, err := r.filter(r.ctx, r.who, r.call, page, member)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Splice(reply.Raw, strictjson.Span{Start: reply.ResultStart, End: reply.ResultEnd}, filtered), nil
+}
+
+// streamWriter writes whole events; the gateway's own may come from another goroutine.
+type streamWriter struct {
+	mu   sync.Mutex // guards all below; one event at a time
+	w    http.ResponseWriter
+	c    *http.ResponseController
+	n    int64
+	over bool // the handler has returned: w is no longer ours
+}
+
+// errStreamOver is returned for an event that comes after the end.
+var errStreamOver = errors.New("the stream is over")
+
+// writeTimeout bounds how long a client may leave an event unread.
+const writeTimeout = 30 * time.Second
+
+func (r *relay) beginStream() *streamWriter {
+	h := r.w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-store"}
+	h["X-Accel-Buffering"] = []string{"no"}
+	r.started = true
+	r.w.WriteHeader(http.StatusOK)
+	s := &streamWriter{w: r.w, c: http.NewResponseController(r.w)}
+	_ = s.c.Flush() // fails again at the first event, where it is seen
+	return s
+}
+
+func (s *streamWriter) write(event []byte, flush bool) error {
+	if event == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errStreamOver
+	}
+	_ = s.c.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all writers can
+	if _, err := s.w.Write(event); err != nil {
+		return err
+	}
+	s.n += int64(len(event))
+	if !flush {
+		return nil
+	}
+	return s.c.Flush()
+}
+
+// listMember is the member of a list's result that holds its elements.
+func listMember(method string) string {
+	switch method {
+	case wire.MethodToolsList, wire.MethodPromptsList, wire.MethodResList, wire.MethodTasksList:
+		return strings.TrimSuffix(method, "/list")
+	case wire.MethodResTemplates:
+		return "resourceTemplates"
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"sallyport/gateway/audit"
+	"sallyport/identity"
+	"sallyport/policy"
+)
+
+// Verifier says who is calling.
+type Verifier interface {
+	// Verify returns the principal of the request's token, or an error and nil.
+	Verify(ctx context.Context, h http.Header, rawQuery string) (*identity.Principal, error)
+}
+
+// Decider says whether a call may be made. A *policy.Generation is one.
+type Decider interface {
+	// Decide answers for one call. On any error the decision is the zero Decision, which denies.
+	Decide(ctx context.Context, in *policy.Input) (policy.Decision, error)
+	// Denied answers for housekeeping, which needs no allow but may be denied.
+	Denied(ctx context.Context, in *policy.Input) (policy.Decision, error)
+	// Visible reports whether any arguments could be allowed.
+	Visible(ctx context.Context, in *policy.Input) (bool, error)
+	// SubjectKey identifies what the policy reads of a subject.
+	SubjectKey(s *policy.Subject) string
+	// ArgumentKeys are the top-level arguments that the policy reads.
+	ArgumentKeys() (keys []string, all bool)
+	// Revision names the policy.
+	Revision() string
+}
+
+// Recorder keeps the record. An *audit.Log is one.
+type Recorder interface {
+	// Decide returns once the record is on disk; on any error the call must not be made.
+	Decide(ctx context.Context, r *audit.Record) error
+	// Note queues a record that nobody waits for.
+	Note(r *audit.Record) error
+	// Refused counts a refusal of somebody who is nobody.
+	Refused(source, code string)
+	// Digest is the keyed digest of arguments.
+	Digest(b []byte) string
+}
+
+// Limits bound one request. Zero fields take the defaults.
+type Limits struct {
+	RequestBytes int64         // default 4 MiB
+	ResultBytes  int64         // default 16 MiB; also of one streamed event
+	Depth        int           // of JSON; default 64
+	BodyTimeout  time.Duration // for reading a request body; default 30 s
+}
+
+func (l Limits) orDefault() Limits {
+	if l.RequestBytes <= 0 {
+		l.RequestBytes = 4 << 20
+	}
+	if l.ResultBytes <= 0 {
+		l.ResultBytes = 16 << 20
+	}
+	if l.Depth <= 0 {
+		l.Depth = 64
+	}
+	if l.BodyTimeout <= 0 {
+		l.BodyTimeout = 30 * time.Second
+	}
+	return l
+}
+
+// Snapshot is everything the operator has said, at one moment. It is immutable; a request
+// loads it once and keeps it. A reload is another Snapshot.
+type Snapshot struct {
+	Verifier  Verifier
+	Policy    Decider
+	Servers   map[string]*Server
+	Sole      string          // the server behind /mcp; "" when /mcp stands for none
+	PublicURL string          // scheme and authority, no slash at the end
+	Hosts     map[string]bool // acceptable Host values, lower case
+	Origins   map[string]bool // acceptable Origin values, lower case
+	Limits    Limits
+
+	// RecordOnly lets through what the policy refuses, and records that it would have been
+	// refused. Broken messages and tokens are refused all the same.
+	RecordOnly bool
+
+	argumentKeys map[string]string // fold → exact name of what the policy reads
+}

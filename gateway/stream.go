@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+)
+
+// serveSession is GET (the older era's stream) and DELETE (the end of a session).
+func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) error {
+	server, ok := x.snap.serverOf(x.r.URL.Path)
+	if !ok {
+		return refuse(CodeUnknownServer, "no MCP server is at this path")
+	}
+	x.rec.Server, x.rec.Method = server.Name, wire.MethodListen
+	if v := x.r.Header.Get(wire.HeaderVersion); v == wire.V20260728 {
+		return refuse(CodeWrongMethod, "protocol %s has POST only", v)
+	}
+	id, err := x.sessionOf(who, server)
+	if err != nil {
+		return err
+	}
+	call := checked{route{server: server, session: id, msg: &wire.Message{Kind: wire.Notification, Method: wire.MethodListen}}}
+	permit, err := x.authorizeSession(ctx, who, call)
+	if err != nil {
+		return err
+	}
+	x.sent = x.g.now()
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	reply, err := server.Upstream.Send(ctx, permit)
+	if err != nil {
+		return upstreamError(server.Name, err)
+	}
+	defer func() { _ = reply.Body.Close() }()
+	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}
+	if x.r.Method == http.MethodGet && reply.Status == http.StatusOK && reply.Header.ContentType == "text/event-stream" {
+		return r.listen(reply)
+	}
+	if x.r.Method == http.MethodDelete && reply.Status < 300 {
+		x.g.sessions.End(server.Name, id)
+	}
+	return r.plain(reply)
+}
+
+func (x *exchange) authorizeSession(ctx context.Context, who *identity.Principal, call checked) (*Permit, error) {
+	if err := x.decide(ctx, who, call); err != nil {
+		return nil, err
+	}
+	if err := x.record(ctx); err != nil {
+		return nil, err
+	}
+	h := http.Header{}
+	if call.session != "" {
+		h[wire.HeaderSession] = []string{call.session}
+	}
+	for _, name := range []string{wire.HeaderVersion, wire.HeaderLastEventID} {
+		if v := x.r.Header[name]; len(v) == 1 {
+			h[name] = v
+		}
+	}
+	get := x.r.Method == http.MethodGet
+	if get {
+		h["Accept"] = []string{"text/event-stream"}
+	}
+	return &Permit{out: Outbound{Method: x.r.Method, Header: h, Idempotent: get, Stream: get}, valid: true}, nil
+}
+
+// listen relays the older era's stream.
+func (r *relay) listen(reply *Reply) error {
+	out := r.beginStream()
+	defer r.g.streams.add(r.stream(out))()
+	reader := wire.NewEventReader(reply.Body, int(r.snap.Limits.ResultBytes))
+	for {
+		ev, err := reader.Next()
+		if err != nil {
+			r.outcome("ok", endOf(r.ctx))
+			return nil // ended, by whichever side
+		}
+		raw, err := r.event(ev)
+		if err != nil {
+			return r.broken(out, err)
+		}
+		if err := out.write(raw, !reader.Buffered()); err != nil {
+			r.outcome("ok", "the client has gone")
+			return nil
+		}
+	}
+}
+
+// errStreamEnded is why a stream ends that the gateway itself ends.
+var errStreamEnded = errors.New("ended by the gateway")
+
+func endOf(ctx context.Context) string {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause.Error()
+	}
+	return "ended by the server"
+}
+
+// stream is an open stream as the gateway sees it from outside.
+type stream struct {
+	x      *exchange
+	who    *identity.Principal
+	call   checked
+	out    *streamWriter
+	stop   context.CancelCauseFunc
+	expiry *time.Timer
+}
+
+func (r *relay) stream(out *streamWriter) *stream {
+	return &stream{x: r.exchange, who: r.who, call: r.call, out: out, stop: r.stop}
+}
+
+// end ends the upstream exchange, and with it the relay that waits for it.
+func (st *stream) end(why string) { st.stop(fmt.Errorf("%w: %s", errStreamEnded, why)) }
+
+// streams are the open streams of the gateway.
+type streams struct {
+	mu   sync.Mutex // guards open
+	open map[*stream]bool
+}
+
+// add registers a stream; the returned function takes it out. Without a grant the authority
+// behind a stream is its token, so it ends when the token does; the client opens it again with
+// the next one.
+func (s *streams) add(st *stream) func() {
+	st.expiry = time.AfterFunc(st.who.Expires.Sub(st.x.g.now()), func() { st.end("its token has expired") })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*stream]bool)
+	}
+	s.open[st] = true
+	return func() {
+		st.expiry.Stop()
+		st.out.close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.open, st)
+	}
+}
+
+// reauthorize asks the new policy about every open stream. One that it denies ends; the
+// others are told that their tools may have changed.
+func (s *streams) reauthorize(ctx context.Context, snap *Snapshot) {
+	s.mu.Lock()
+	open := make([]*stream, 0, len(s.open))
+	for st := range s.open {
+		open = append(open, st)
+	}
+	s.mu.Unlock()
+	for _, st := range open {
+		go st.reauthorize(ctx, snap)
+	}
+}
+
+func (st *stream) reauthorize(ctx context.Context, snap *Snapshot) {
+	in := st.x.ask(st.who, wire.MethodListen, st.call.server)
+	in.Request.Era = st.call.era().String()
+	d, err := snap.Policy.Denied(ctx, in)
+	if (err != nil || !d.Allow) && !snap.RecordOnly {
+		st.end("the policy denies it")
+		return
+	}
+	if event := st.toolsChanged(); event != nil {
+		_ = st.out.write(event, true) // the relay notices a client that has gone
+	}
+}
+
+// toolsChanged is the gateway's own list_changed for this stream, or nil where the client has
+// not asked for it.
+func (st *stream) toolsChanged() []byte {
+	msg := st.call.msg
+	if msg.Era == wire.Legacy {
+		return wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","method":"`+wire.NotifyToolsChanged+`"}`))
+	}
+	if !msg.WantsToolsChanged || st.out.sent() == 0 { // the acknowledgement must come first
+		return nil
+	}
+	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, wire.NotifyToolsChanged, msg.ID))
+}
+
+// close must be called before the handler returns.
+func (s *streamWriter) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+}
+
+func (s *streamWriter) sent() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
+// CloseStreams ends every open stream, for a graceful stop.
+func (g *Gateway) CloseStreams() {
+	g.streams.mu.Lock()
+	defer g.streams.mu.Unlock()
+	for st := range g.streams.open {
+		st.end("the gateway is stopping")
+	}
+}
