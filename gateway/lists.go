@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 
 	"sallyport/gateway/catalog"
@@ -30,7 +31,9 @@ func (x *exchange) serveTools(ctx context.Context, who *identity.Principal, call
 	if err != nil {
 		return err
 	}
-	x.respond(200, wire.AppendResult(make([]byte, 0, len(view)+64), call.msg.ID, view))
+	// The shared bytes are written as they are, between the two ends of this answer.
+	ends := wire.AppendResult(make([]byte, 0, 64), call.msg.ID, nil)
+	x.respond(http.StatusOK, ends[:len(ends)-1], view, ends[len(ends)-1:])
 	x.outcome("ok", "")
 	return nil
 }

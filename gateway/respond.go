@@ -54,17 +54,29 @@ func (x *exchange) respondError(e *Error) {
 	x.respond(status, body)
 }
 
-// respond writes a whole JSON answer.
-func (x *exchange) respond(status int, body []byte) {
+// respond writes a whole JSON answer, given in parts.
+func (x *exchange) respond(status int, parts ...[]byte) {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
 	h := x.w.Header()
-	h["Content-Type"] = []string{"application/json"}
-	h["Cache-Control"] = []string{"no-store"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Content-Type"] = contentJSON
+	h["Cache-Control"] = noStore
+	h["Content-Length"] = []string{strconv.Itoa(n)}
 	x.started = true
-	x.rec.BytesOut = int64(len(body))
+	x.rec.BytesOut = int64(n)
 	x.w.WriteHeader(status)
-	_, _ = x.w.Write(body) // the client has gone
+	for _, p := range parts {
+		_, _ = x.w.Write(p) // the client has gone
+	}
 }
+
+// Header values that never change are shared by all answers.
+var (
+	contentJSON = []string{"application/json"}
+	noStore     = []string{"no-store"}
+)
 
 // metadataURL is where the client finds out about this very resource (RFC 9728 §5.1).
 func (x *exchange) metadataURL() string {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash"
 	"slices"
 	"time"
 
@@ -118,33 +117,32 @@ func (g *Generation) SubjectKey(s *Subject) string {
 	return string(sum[:])
 }
 
-// keyWriter hashes fields so that no two different sequences share a hash: each is written
-// with its length, and what is absent differs from what is empty.
-type keyWriter struct{ h hash.Hash }
+// keyWriter collects fields so that no two different sequences give the same bytes: each is
+// written with its length, and what is absent differs from what is empty.
+type keyWriter struct{ buf []byte }
 
-func newKey() keyWriter { return keyWriter{sha256.New()} }
+func newKey() *keyWriter { return &keyWriter{make([]byte, 0, 512)} }
 
-func (k keyWriter) bytes(b []byte) {
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(b)))
-	k.h.Write(n[:])
-	k.h.Write(b)
+func (k *keyWriter) text(s string) {
+	k.number(len(s))
+	k.buf = append(k.buf, s...)
 }
 
-func (k keyWriter) texts(list ...string) {
+func (k *keyWriter) bytes(b []byte) {
+	k.number(len(b))
+	k.buf = append(k.buf, b...)
+}
+
+func (k *keyWriter) texts(list []string) {
 	k.number(len(list))
 	for _, s := range list {
-		k.bytes([]byte(s))
+		k.text(s)
 	}
 }
 
-func (k keyWriter) number(n int) {
-	var b [8]byte
-	binary.BigEndian.PutUint64(b[:], uint64(n)) //nolint:gosec // lengths and small flags
-	k.h.Write(b[:])
-}
+func (k *keyWriter) number(n int) { k.buf = binary.AppendVarint(k.buf, int64(n)) }
 
-func (k keyWriter) flag(b bool) bool {
+func (k *keyWriter) flag(b bool) bool {
 	n := 0
 	if b {
 		n = 1
@@ -153,22 +151,21 @@ func (k keyWriter) flag(b bool) bool {
 	return b
 }
 
-func (k keyWriter) sum() (out [32]byte) {
-	k.h.Sum(out[:0])
-	return out
-}
+func (k *keyWriter) sum() [32]byte { return sha256.Sum256(k.buf) }
 
 // subject writes everything but the claims, which only count where a policy reads them. The
 // claims of a token differ each time (jti, iat), so such policies share little.
-func (r *reads) subject(k keyWriter, s *Subject) {
+func (r *reads) subject(k *keyWriter, s *Subject) {
 	if !k.flag(s != nil) {
 		return
 	}
-	k.texts(s.ID, s.Issuer, s.Client, s.Proof)
-	k.texts(s.Roles...)
-	k.texts(s.Actors...)
+	for _, t := range []string{s.ID, s.Issuer, s.Client, s.Proof} {
+		k.text(t)
+	}
+	k.texts(s.Roles)
+	k.texts(s.Actors)
 	if k.flag(s.Measured != nil) {
-		k.texts(s.Measured.Digest)
+		k.text(s.Measured.Digest)
 		k.flag(s.Measured.Approved)
 		k.flag(s.Measured.Changed)
 	}
@@ -184,32 +181,39 @@ func (r *reads) key(in *Input) [32]byte {
 	k := newKey()
 	r.subject(k, in.Subject)
 	if k.flag(in.Grant != nil) {
-		k.texts(in.Grant.ID, in.Grant.Task, in.Grant.Expires.UTC().Format(time.RFC3339Nano))
+		k.text(in.Grant.ID)
+		k.text(in.Grant.Task)
+		k.text(in.Grant.Expires.UTC().Format(time.RFC3339Nano))
 		if k.flag(in.Grant.CallsLeft != nil) {
 			k.number(int(*in.Grant.CallsLeft))
 		}
 	}
-	k.texts(in.Action, in.Server, in.Request.Era, in.Request.Method)
+	for _, t := range []string{in.Action, in.Server, in.Request.Era, in.Request.Method} {
+		k.text(t)
+	}
 	if k.flag(in.Tool != nil) {
-		k.texts(in.Tool.Name, in.Tool.Title, in.Tool.Digest)
+		k.text(in.Tool.Name)
+		k.text(in.Tool.Title)
+		k.text(in.Tool.Digest)
 		k.bytes(in.Tool.Annotations)
-		k.texts(in.Tool.Labels...)
+		k.texts(in.Tool.Labels)
 		k.flag(in.Tool.Pinned)
 	}
 	for _, item := range []*Item{in.Resource, in.Prompt} {
 		if k.flag(item != nil) {
-			k.texts(item.URI, item.Name)
-			k.texts(item.Labels...)
+			k.text(item.URI)
+			k.text(item.Name)
+			k.texts(item.Labels)
 		}
 	}
-	k.texts(in.Flow...)
+	k.texts(in.Flow)
 	r.argumentsKey(k, in.Arguments)
 	return k.sum()
 }
 
 // argumentsKey writes the raw bytes of the arguments that are read, in the order of their
 // names. Two spellings of one value are two keys, which costs a miss and nothing else.
-func (r *reads) argumentsKey(k keyWriter, raw []byte) {
+func (r *reads) argumentsKey(k *keyWriter, raw []byte) {
 	if r.allArgs {
 		k.bytes(raw)
 		return
@@ -233,7 +237,7 @@ func (r *reads) argumentsKey(k keyWriter, raw []byte) {
 	})
 	k.number(len(found))
 	for _, m := range found {
-		k.texts(m.Name)
+		k.text(m.Name)
 		k.bytes(m.Value().Of(raw))
 	}
 }

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"sallyport/gateway/audit"
+	"sallyport/identity/identitytest"
+)
+
+type nullRecorder struct{ fakeRecorder }
+
+func (*nullRecorder) Decide(context.Context, *audit.Record) error { return nil }
+func (*nullRecorder) Note(*audit.Record) error                    { return nil }
+
+// nullUpstream answers at once and remembers nothing.
+type nullUpstream struct{ *fakeUpstream }
+
+var nullAnswer = []byte(`{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"ok"}],"resultType":"complete"}}`)
+
+func (nullUpstream) Send(_ context.Context, p *Permit) (*Reply, error) {
+	if _, err := p.Redeem(); err != nil {
+		return nil, err
+	}
+	return &Reply{Status: 200, Header: ReplyHeader{ContentType: "application/json"}, Body: io.NopCloser(bytes.NewReader(nullAnswer))}, nil
+}
+
+// discard is a ResponseWriter that keeps nothing.
+type discard struct{ h http.Header }
+
+func (d *discard) Header() http.Header         { return d.h }
+func (d *discard) WriteHeader(int)             {}
+func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func benchFixture(b *testing.B) *fixture {
+	f := newFixture(b)
+	g, err := New(Options{Recorder: &nullRecorder{}, StateKey: make([]byte, 32)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.server.Upstream = nullUpstream{f.up}
+	f.g, f.handler = g, g
+	f.snap.Limits = Limits{}
+	f.swap()
+	return f
+}
+
+// BenchmarkCall is the whole line without sockets and disk: what the gateway itself costs.
+func BenchmarkCall(b *testing.B) {
+	for _, size := range []int{300, 10_000, 1_000_000} {
+		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
+			f := benchFixture(b)
+			body := []byte(modernCall("ask", `{"path":"/srv/a","text":"`+strings.Repeat("x", max(0, size-270))+`"}`))
+			r := httptest.NewRequest(http.MethodPost, identitytest.URL+"/mcp", nil)
+			for _, h := range [][2]string{{"Content-Type", "application/json"}, {"Accept", "application/json, text/event-stream"}, {"Authorization", "Bearer " + f.reader},
+				{"Mcp-Protocol-Version", "2026-07-28"}, {"Mcp-Method", "tools/call"}, {"Mcp-Name", "ask"}} {
+				r.Header.Set(h[0], h[1])
+			}
+			w := &discard{http.Header{}}
+			reader := bytes.NewReader(body)
+			r.ContentLength = int64(len(body))
+			b.ReportAllocs()
+			b.SetBytes(int64(len(body)))
+			for b.Loop() {
+				reader.Reset(body)
+				r.Body = io.NopCloser(reader)
+				clear(w.h)
+				f.g.ServeHTTP(w, r)
+			}
+		})
+	}
+}
+
+// BenchmarkToolsList serves 1,000 tools from the cache.
+func BenchmarkToolsList(b *testing.B) {
+	f := benchFixture(b)
+	var tools []string
+	for i := range 1000 {
+		tools = append(tools, fmt.Sprintf(`{"name":"tool_%d","description":%q,"inputSchema":{"type":"object","properties":{"path":{"type":"string"}}}}`, i, strings.Repeat("d", 100)))
+	}
+	f.up.tools = strings.Join(tools, ",")
+	if err := f.server.Refresh(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	f.snap.Policy = mustPolicy(b, "package mcp.authz\n\nallow if \"reader\" in input.subject.roles\n")
+	f.swap()
+	r := f.request(http.MethodPost, f.reader, "")
+	body := []byte(listTools)
+	reader := bytes.NewReader(body)
+	w := &discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		reader.Reset(body)
+		r.Body = io.NopCloser(reader)
+		clear(w.h)
+		f.g.ServeHTTP(w, r)
+	}
+}
