@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +146,29 @@ func TestSubjectKeyIsWhatPoliciesRead(t *testing.T) {
 	a.Claims, b.Claims = map[string]any{"a": 1}, map[string]any{"a": 2}
 	if c.SubjectKey(a) == c.SubjectKey(b) {
 		t.Error("a policy that reads claims gives two subjects with different claims one key")
+	}
+}
+
+// One Generation answers many callers at once; the race detector watches.
+func TestGenerationIsSafeForConcurrentUse(t *testing.T) {
+	g := mustLoad(t, helpers+"\nallow if {\n\tsafe_path\n\tlevel(input.subject) > 0\n\tcount([x | some x in input.subject.roles]) == 1\n\tregex.match(\"^/srv/\", input.arguments.path)\n}\n\ndeny contains \"x\" if not \"reader\" in input.subject.roles\n")
+	done := make(chan error)
+	for range 8 {
+		go func() {
+			var failed error
+			for i := range 50 {
+				d, err := g.Decide(context.Background(), call(fmt.Sprintf(`{"path":"/srv/%d"}`, i)))
+				visible, verr := g.Visible(context.Background(), call(""))
+				if err != nil || verr != nil || !d.Allow || !visible {
+					failed = fmt.Errorf("decision %+v %w, visible %v %w", d, err, visible, verr)
+				}
+			}
+			done <- failed
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -42,6 +42,9 @@ type Generation struct {
 	allowPE  ast.Body // allow = true, compiled, for partial evaluation
 	denyPE   ast.Body // deny[_], likewise
 	queries  ast.QueryCompiler
+
+	unknowns, unknownsOfTemplate []*ast.Term
+
 	values   cache.InterQueryValueCache
 	reads    reads
 	revision string
@@ -50,6 +53,7 @@ type Generation struct {
 
 func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, revision string, o Options) (*Generation, error) {
 	g := &Generation{compiler: c, revision: revision, queries: c.QueryCompiler(),
+		unknowns: terms(unknowns...), unknownsOfTemplate: terms(append(slices.Clone(unknowns), "input.resource.uri")...),
 		store: inmem.NewFromObjectWithOpts(data, inmem.OptRoundTripOnWrite(false), inmem.OptReturnASTValuesOnRead(true))}
 	// The cache of compiled globs and patterns is bounded: patterns can come from the input.
 	most := 10_000

@@ -21,12 +21,9 @@ func (g *Generation) Visible(ctx context.Context, in *Input) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	unknown := make([]*ast.Term, 0, len(unknowns)+1)
-	for _, u := range unknowns {
-		unknown = append(unknown, ast.MustParseTerm(u))
-	}
+	unknown := g.unknowns
 	if in.ResourceTemplate {
-		unknown = append(unknown, ast.MustParseTerm("input.resource.uri"))
+		unknown = g.unknownsOfTemplate
 	}
 	allowed, err := g.partial(ctx, g.allowPE, value, unknown)
 	if err != nil || len(allowed) == 0 {
@@ -45,6 +42,14 @@ func (g *Generation) Visible(ctx context.Context, in *Input) (bool, error) {
 		}
 	}
 	return true, nil
+}
+
+func terms(refs ...string) []*ast.Term {
+	out := make([]*ast.Term, 0, len(refs))
+	for _, r := range refs {
+		out = append(out, ast.MustParseTerm(r))
+	}
+	return out
 }
 
 func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value, unknown []*ast.Term) ([]ast.Body, error) {
