@@ -203,8 +203,12 @@ func (x *exchange) resolveName(who *identity.Principal, rt *route) error {
 	return nil
 }
 
-// find looks the tool up in the catalogue. A tool with a problem is as good as none.
+// find looks the tool up in the catalogue. A tool with a problem is as good as none; of a
+// server that has never answered nothing is known, and that is said of every name alike.
 func (rt *route) find(name string) error {
+	if rt.server.catalogue.Load() == nil {
+		return upstreamError(rt.server.Name, errors.Join(ErrUnreachable, rt.server.Err()))
+	}
 	if rt.listing != nil {
 		if tool := rt.listing.Tools[name]; tool != nil && tool.Problem == "" {
 			rt.tool = tool

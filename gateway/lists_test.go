@@ -127,3 +127,19 @@ func TestCatalogueKeepsTheLastGoodList(t *testing.T) {
 		t.Errorf("tools/list shows %v", got)
 	}
 }
+
+// A server that has never answered is unavailable, whatever the tool, and not without tools.
+func TestServerThatNeverAnsweredIsUnavailable(t *testing.T) {
+	f := newFixture(t)
+	down := NewServer("files", f.up, nil)
+	f.snap.Servers = map[string]*Server{"files": down}
+	f.swap()
+	for _, tool := range []string{"ask", "write_file", "nope"} {
+		if got := toolText(f.post(f.reader, legacyCall(tool, `{}`)).Body.String()); got != `502 the server "files" cannot be reached` {
+			t.Errorf("call of %s: %s", tool, got)
+		}
+	}
+	if n := len(f.up.requests()); n != 0 {
+		t.Errorf("%d requests reached the upstream; want 0", n)
+	}
+}
