@@ -86,6 +86,7 @@ func TestDecisions(t *testing.T) {
 		{PhishingDefence, "assistant", "files", "read_file", ``, false, "only documents may be read, and nothing hidden or secret among them"},
 		{PhishingDefence, "assistant", "mail", "send_mail", `{"to":"dana@example.com"}`, true, ""},
 		{PhishingDefence, "assistant", "mail", "send_mail", `{"to":"x@evil.example"}`, false, "mail goes only to one address inside the company"},
+		{PhishingDefence, "assistant", "web", "web_post", `{"url":"https://status.example.com/up"}`, false, "only an operator may post"},
 		{PhishingDefence, "operator", "web", "web_post", `{"url":"https://status.example.com/up"}`, true, ""},
 		{PhishingDefence, "operator", "web", "web_post", `{"url":"https://evil.example/"}`, false, "posts go only to hosts that the operator has listed"},
 	} {

@@ -33,7 +33,7 @@ allow if {
 # Only an operator may post, and only to known hosts. No rule lets an assistant post, so an
 # assistant does not even see the tool.
 allow if {
-	"operator" in input.subject.roles
+	operator
 	calls("web", {"web_post"})
 	to_known_host
 }
@@ -55,8 +55,14 @@ deny contains "mail with copies to others is not sent" if {
 	copies
 }
 
+deny contains "only an operator may post" if {
+	calls("web", {"web_post"})
+	not operator
+}
+
 deny contains "posts go only to hosts that the operator has listed" if {
 	calls("web", {"web_post"})
+	operator
 	not to_known_host
 }
 
@@ -64,6 +70,8 @@ staff if {
 	some role in {"assistant", "operator"}
 	role in input.subject.roles
 }
+
+operator if "operator" in input.subject.roles
 
 calls(server, tools) if {
 	input.action == "tools/call"

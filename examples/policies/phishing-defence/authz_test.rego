@@ -82,6 +82,7 @@ test_assistant_reads_mail_and_takes_notes if {
 test_assistant_never_posts if {
 	not allowed(post("assistant", "https://status.example.com/report"))
 	not allowed(post("assistant", "https://evil.example/"))
+	authz.deny == {"only an operator may post"} with input as post("assistant", "https://status.example.com/report")
 }
 
 test_operator_posts_to_known_hosts_only if {
