@@ -19,7 +19,9 @@ type fake struct {
 	url      string
 	requests atomic.Int64
 	accepted atomic.Int64
-	open     sync.WaitGroup // of connections
+	mu       sync.Mutex // guards open
+	none     sync.Cond  // open is 0
+	open     int        // connections
 }
 
 type fakeConn struct {
@@ -35,6 +37,7 @@ func newFake(t *testing.T, serve func(c *fakeConn)) *fake {
 		t.Fatal(err)
 	}
 	f := &fake{url: "http://" + ln.Addr().String() + "/mcp"}
+	f.none.L = &f.mu
 	t.Cleanup(func() { _ = ln.Close() })
 	go func() {
 		for {
@@ -43,15 +46,32 @@ func newFake(t *testing.T, serve func(c *fakeConn)) *fake {
 				return
 			}
 			f.accepted.Add(1)
-			f.open.Add(1)
+			f.count(1)
 			go func() {
-				defer f.open.Done()
+				defer f.count(-1)
 				defer func() { _ = c.Close() }()
 				serve(&fakeConn{c.(*net.TCPConn), f, bufio.NewReader(c)})
 			}()
 		}
 	}()
 	return f
+}
+
+func (f *fake) count(n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.open += n; f.open == 0 {
+		f.none.Broadcast()
+	}
+}
+
+// wait returns once no connection is open.
+func (f *fake) wait() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.open > 0 {
+		f.none.Wait()
+	}
 }
 
 // request reads one request whole; ok is false when the client has gone.
@@ -83,7 +103,7 @@ func (c *fakeConn) untilGone() { _, _ = io.Copy(io.Discard, c.br) }
 func (f *fake) closed(t *testing.T) {
 	t.Helper()
 	done := make(chan struct{})
-	go func() { f.open.Wait(); close(done) }()
+	go func() { f.wait(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(5 * time.Second):
