@@ -1,17 +1,10 @@
 package upstream
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"io"
 	"net"
 	"testing"
 )
-
-type ctxType = context.Context
-
-func bufioReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
 
 func tcpPair(t *testing.T) (a net.Conn, b *corked) {
 	t.Helper()

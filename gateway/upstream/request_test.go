@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -274,7 +276,7 @@ func TestSecondReplyOverTLSIsNobodysAnswer(t *testing.T) {
 		f := newFake(t, func(c *fakeConn) {
 			over := tls.Server(c.TCPConn, s.TLS)
 			for n := 0; ; n++ {
-				r, err := http.ReadRequest(bufioReader(over))
+				r, err := http.ReadRequest(bufio.NewReader(over))
 				if err != nil {
 					return
 				}
@@ -309,7 +311,6 @@ func TestSecondReplyOverTLSIsNobodysAnswer(t *testing.T) {
 	}
 }
 
-// preread hands out what the socket gave in one piece, as TLS does.
 func TestUsableSeesWhatTLSHasReadAhead(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	s.StartTLS()
@@ -321,7 +322,7 @@ func TestUsableSeesWhatTLSHasReadAhead(t *testing.T) {
 	cfg := s.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	cfg.ServerName = "example.com"
 	h := newHTTP(t, HTTPConfig{URL: "https://example.com", TLS: cfg})
-	h.connect = func(ctxType, string, string) (net.Conn, error) { return ours, nil }
+	h.connect = func(context.Context, string, string) (net.Conn, error) { return ours, nil }
 	c, err := h.dial(t.Context(), callBuffer)
 	if err != nil || <-done != nil {
 		t.Fatal(err)

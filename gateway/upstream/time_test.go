@@ -240,3 +240,61 @@ func TestCloseEndsAReadUnderWay(t *testing.T) {
 	f.closed(t)
 	h.free(t)
 }
+
+func TestIdleConnectionsAreGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pool
+		ended := func(keep time.Duration) chan struct{} {
+			ours, theirs := net.Pipe()
+			done := make(chan struct{})
+			go func() {
+				_, _ = io.Copy(io.Discard, theirs)
+				close(done)
+			}()
+			p.put(&conn{raw: ours, nc: ours, keep: keep})
+			return done
+		}
+		start := time.Now()
+		old := ended(idleAge)
+		<-old
+		if got := time.Since(start); got != idleAge {
+			t.Errorf("an unused connection was closed after %v; want %v", got, idleAge)
+		}
+		short := ended(5 * time.Second)
+		time.Sleep(6 * time.Second)
+		if c := p.take(); c != nil {
+			t.Error("a connection past its server's keep-alive time was taken")
+		}
+		<-short
+		last := ended(idleAge)
+		p.close()
+		<-last
+	})
+}
+
+func TestLenIsWhatIsUnread(t *testing.T) {
+	for reply, want := range map[string][2]int64{
+		ok("0123456789"): {10, 6},
+		head + "Transfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n0\r\n\r\n": {-1, -1},
+		head + "\r\n0123456789": {-1, -1},
+	} {
+		f := newFake(t, func(c *fakeConn) { c.request(); c.say(reply) })
+		r, err := newHTTP(t, HTTPConfig{URL: f.url}).roundTrip(t.Context(), call("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body := r.Body.(interface {
+			io.ReadCloser
+			Len() int64
+		})
+		before := body.Len()
+		_, _ = io.ReadFull(body, make([]byte, 4))
+		if got := [2]int64{before, body.Len()}; got != want {
+			t.Errorf("reply %q: Len = %v; want %v", reply, got, want)
+		}
+		if _, err := io.Copy(io.Discard, body); err != nil || body.Len() != 0 {
+			t.Errorf("reply %q: at the end Len = %d, error %v", reply, body.Len(), err)
+		}
+		_ = body.Close()
+	}
+}
