@@ -1,0 +1,74 @@
+package demo
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// lastLine of the page, when there is nothing more to tell.
+const lastLine = "Press Ctrl-C to end."
+
+// clients prints how to point a client at the running demo.
+func (s *story) clients(o Options) {
+	s.heading("Now it is your turn")
+	s.prose(0, "", "The gateway serves at "+s.rig.public+"/mcp/{files,mail,notes,web}. Its state is in "+s.rig.dir+" and goes when it ends; the record of what you do is below "+s.rig.auditDir()+".")
+	helper := headersHelper(o.Program, s.rig.configFile())
+	s.blank()
+	s.line(0, s.c.bold, "Claude Code, as the assistant (long lines: copy them whole)")
+	s.blank()
+	for _, name := range s.rig.names {
+		entry := `{"type":"http","url":` + toJSON(s.rig.through[name]) + `,"headersHelper":` + toJSON(helper) + `}`
+		s.copyable("claude mcp add-json sallyport-" + name + " " + shell(entry))
+	}
+	s.blank()
+	s.line(0, s.c.bold, "MCP Inspector")
+	s.blank()
+	for _, name := range s.rig.names {
+		s.copyable("npx @modelcontextprotocol/inspector --cli --server-url " + s.rig.through[name] +
+			" --transport http --method tools/list --header \"Authorization: Bearer $(" + tokenCommand(o.Program, s.rig.configFile()) + ")\"")
+	}
+	s.blank()
+	s.line(0, "", lastLine)
+}
+
+// copyable prints a line whole: broken, it could not be pasted.
+func (s *story) copyable(text string) {
+	_, _ = fmt.Fprintln(s.w, text)
+}
+
+// writeConfig writes the configuration by which other commands find this installation, so that
+// `token headers` mints with the demo's own keys.
+func (r *rig) writeConfig() error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "listen: %s\npublicURL: %s\nstate: ./state\npolicies: ./policies\nmcpServers:\n", strings.TrimPrefix(r.public, "http://"), r.public)
+	for _, name := range r.names {
+		fmt.Fprintf(&b, "  %s:\n    type: http\n    url: %s\n", name, r.direct[name])
+	}
+	if err := os.WriteFile(r.configFile(), []byte(b.String()), 0o600); err != nil {
+		return fmt.Errorf("write the demo's configuration: %w", err)
+	}
+	return nil
+}
+
+func (r *rig) configFile() string { return filepath.Join(r.dir, "sallyport.yaml") }
+
+func headersHelper(program, config string) string {
+	return shell(program) + " token headers --config " + shell(config) + " --role assistant"
+}
+
+func tokenCommand(program, config string) string {
+	return shell(program) + " token mint --config " + shell(config) + " --role assistant"
+}
+
+// shell quotes a word for a POSIX shell where it needs it.
+func shell(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@,", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
