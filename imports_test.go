@@ -1,0 +1,268 @@
+package sallyport_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// A room is one row of the table in docs/architecture.md: what a package and all below it may
+// import. A name in ours or others that ends in /... stands for itself and all below it. The
+// standard library is open to every room but for what barred names.
+type room struct {
+	path   string
+	ours   []string
+	others []string
+	barred []string // of the standard library
+	reason string   // why the row is as narrow as it is; printed on every violation
+}
+
+const (
+	jsontext   = "github.com/go-json-experiment/json/jsontext"
+	golangJWT  = "github.com/golang-jwt/jwt/v5"
+	golangLRU  = "github.com/hashicorp/golang-lru/v2"
+	bbolt      = "go.etcd.io/bbolt"
+	opa        = "github.com/open-policy-agent/opa/..."
+	yaml       = "go.yaml.in/yaml/v3"
+	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6/..."
+	unix       = "golang.org/x/sys/unix"
+	strict     = "sallyport/internal/strictjson"
+)
+
+// rooms is ordered: the longest path that holds a package is its row.
+var rooms = []room{
+	{
+		path:   "sallyport/internal/strictjson",
+		others: []string{jsontext},
+		reason: "everything that judges bytes stands on this one scanner, so it stands on nothing of ours",
+	},
+	{
+		path:   "sallyport/internal/corpora",
+		reason: "it finds test data and knows nothing else",
+	},
+	{
+		path:   "sallyport/identity",
+		ours:   []string{strict, "sallyport/identity/..."},
+		others: []string{golangJWT, golangLRU, bbolt},
+		reason: "who is calling must be answerable without knowing what is asked or what a policy is",
+	},
+	{
+		path:   "sallyport/policy",
+		ours:   []string{strict, "sallyport/policy/..."},
+		others: []string{jsontext, opa, golangLRU, yaml, jsonschema},
+		barred: []string{"net", "net/http", "os/exec"},
+		reason: "a decision depends on its input alone; policy and identity never meet, one function in gateway decides what a policy sees of a principal",
+	},
+	{
+		path:   "sallyport/gateway/wire",
+		ours:   []string{strict},
+		others: []string{"github.com/mark3labs/mcp-go/mcp"},
+		reason: "a message has one meaning whoever sent it and whatever is decided about it; of mcp-go only constants and header rules, never its types on the path",
+	},
+	{
+		path:   "sallyport/gateway/audit",
+		others: []string{unix, "golang.org/x/mod/sumdb/..."},
+		barred: []string{"net", "net/http"},
+		reason: "the record must outlive and judge every other room, so it can depend on none of them; unix is there for fdatasync and the directory's lock",
+	},
+	{
+		path:   "sallyport/gateway/sandbox",
+		others: []string{unix, "github.com/landlock-lsm/...", "github.com/elastic/go-seccomp-bpf/..."},
+		reason: "what isolates a process must be readable on its own",
+	},
+	{
+		path:   "sallyport/gateway/session",
+		ours:   []string{"sallyport/gateway/wire"},
+		others: []string{golangLRU},
+		reason: "sessions and handles bind to a principal's key, an opaque string; they need not know what is behind it. The LRU bounds their number",
+	},
+	{
+		path:   "sallyport/gateway/catalog",
+		ours:   []string{strict, "sallyport/gateway/wire"},
+		others: []string{jsonschema},
+		barred: []string{"net/http"},
+		reason: "tool definitions come from servers that are not trusted; reading them must reach nothing",
+	},
+	{
+		path:   "sallyport/gateway/guard",
+		ours:   []string{strict, "sallyport/gateway/wire"},
+		others: []string{jsonschema},
+		barred: []string{"net/http"},
+		reason: "the second door reads hostile results; reading them must reach nothing",
+	},
+	{
+		path: "sallyport/gateway/upstream",
+		ours: []string{strict, "sallyport/gateway", "sallyport/gateway/wire", "sallyport/gateway/sandbox"},
+		// unix: asking a kept connection whether its peer has closed it.
+		others: []string{unix},
+		reason: "it sends what a Permit holds and can neither see who asked nor decide anything",
+	},
+	{
+		path:   "sallyport/gateway/config",
+		ours:   []string{strict, "sallyport/gateway/...", "sallyport/identity/...", "sallyport/policy/..."},
+		others: []string{"github.com/caarlos0/env/v11", yaml, "github.com/fsnotify/fsnotify"},
+		reason: "it wires all parts and is the only room that knows them all",
+	},
+	{
+		path:   "sallyport/gateway/observe",
+		ours:   []string{"sallyport/gateway/...", "sallyport/identity/...", "sallyport/policy/..."},
+		others: []string{"go.opentelemetry.io/..."},
+		reason: "telemetry wraps the parts from outside; no part knows of it",
+	},
+	{
+		path:   "sallyport/gateway/admin",
+		ours:   []string{"sallyport/gateway/...", "sallyport/identity/...", "sallyport/policy/..."},
+		others: []string{unix},
+		reason: "it shows the other rooms and is known by none of them",
+	},
+	{
+		path:   "sallyport/gateway/shim",
+		ours:   []string{strict, "sallyport/gateway/wire", "sallyport/identity/..."},
+		reason: "the client's side of the gateway shares its wire format and nothing of its inside",
+	},
+	{
+		path: "sallyport/gateway",
+		ours: []string{
+			strict, "sallyport/identity", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
+			"sallyport/gateway/catalog", "sallyport/gateway/guard", "sallyport/gateway/audit",
+		},
+		reason: "the line defines Upstream, Verifier, Decider and Recorder and implements none; it works with the standard library and the rooms it is built of",
+	},
+	{
+		path:   "sallyport/examples",
+		reason: "examples are policies and their README; the code beside them only finds and tests them",
+	},
+	{
+		path: "sallyport/cmd/sallyport",
+		ours: []string{"sallyport/..."},
+		others: []string{
+			"github.com/spf13/cobra", "github.com/mark3labs/mcp-go/...", yaml, "golang.org/x/sync/errgroup", unix,
+		},
+		reason: "the binary wires rooms; a library it needs beyond flags and the demo's servers belongs in a room",
+	},
+	{
+		path: "sallyport/test",
+		ours: []string{"sallyport/..."},
+		others: []string{
+			"github.com/rogpeppe/go-internal/...", "github.com/google/go-cmp/...", yaml, unix,
+		},
+		reason: "tests from outside use the binary, not libraries",
+	},
+}
+
+// listed is what this test reads of `go list -json`.
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+// TestImportsFollowTheTable holds every package to its row. What only a package's own tests
+// import is not judged: a test may meet what its package may not.
+func TestImportsFollowTheTable(t *testing.T) {
+	packages := list(t)
+	if len(packages) < 10 {
+		t.Fatalf("go list found %d packages; the table would prove nothing", len(packages))
+	}
+	for _, p := range packages {
+		r, ok := rowOf(p.ImportPath)
+		if !ok {
+			t.Errorf("%s has no row in the table of rooms: say what it may import, here and in docs/architecture.md", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !r.allows(imported) {
+				t.Errorf("%s imports %s, which the row of %s does not allow: %s", p.ImportPath, imported, r.path, r.reason)
+			}
+		}
+	}
+}
+
+// TestTableRefuses shows that the table can say no, with the imports it exists to prevent.
+func TestTableRefuses(t *testing.T) {
+	for _, tt := range []struct{ from, to string }{
+		{"sallyport/policy", "sallyport/identity"},
+		{"sallyport/identity", "sallyport/policy"},
+		{"sallyport/policy", "net/http"},
+		{"sallyport/gateway", "sallyport/gateway/upstream"},
+		{"sallyport/gateway", "sallyport/gateway/config"},
+		{"sallyport/gateway", "go.opentelemetry.io/otel"},
+		{"sallyport/gateway/audit", "sallyport/gateway"},
+		{"sallyport/gateway/wire", "github.com/mark3labs/mcp-go/server"},
+		{"sallyport/gateway/upstream", "sallyport/identity"},
+		{"sallyport/internal/strictjson", "sallyport/gateway/wire"},
+	} {
+		r, ok := rowOf(tt.from)
+		if !ok {
+			t.Errorf("%s has no row", tt.from)
+		} else if r.allows(tt.to) {
+			t.Errorf("row of %s allows %s; want refused", tt.from, tt.to)
+		}
+	}
+	if _, ok := rowOf("sallyport/gatewayish"); ok {
+		t.Error("sallyport/gatewayish has a row; want none: a path is not a prefix of letters")
+	}
+}
+
+func (r room) allows(imported string) bool {
+	switch {
+	case standard(imported):
+		return !slices.Contains(r.barred, imported)
+	case imported == "sallyport" || strings.HasPrefix(imported, "sallyport/"):
+		return slices.ContainsFunc(r.ours, func(p string) bool { return matches(p, imported) })
+	default:
+		return slices.ContainsFunc(r.others, func(p string) bool { return matches(p, imported) })
+	}
+}
+
+func matches(pattern, path string) bool {
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return path == tree || strings.HasPrefix(path, tree+"/")
+	}
+	return path == pattern
+}
+
+// standard reports whether path is of the standard library: its first element has no dot and
+// is not this module.
+func standard(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return first != "sallyport" && !strings.Contains(first, ".")
+}
+
+func rowOf(path string) (room, bool) {
+	if path == "sallyport" { // this directory holds tests alone
+		return room{path: path, reason: "the root of the module holds no code"}, true
+	}
+	best := room{}
+	for _, r := range rooms {
+		if matches(r.path+"/...", path) && len(r.path) > len(best.path) {
+			best = r
+		}
+	}
+	return best, best.path != ""
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var packages []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatalf("read the output of go list: %v", err)
+		}
+		packages = append(packages, p)
+	}
+}
