@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -94,12 +95,9 @@ func (x *exchange) adoptSession(who *identity.Principal, call checked, reply *Re
 // whole relays a reply that is one body.
 func (r *relay) whole(reply *Reply) error {
 	limit := r.snap.Limits.ResultBytes
-	body, err := io.ReadAll(io.LimitReader(reply.Body, limit+1))
-	switch {
-	case err != nil:
+	body, err := readWhole(reply.Body, limit)
+	if err != nil {
 		return r.upstreamFailed(r.ctx, r.call, err)
-	case int64(len(body)) > limit:
-		return upstreamError(r.call.server.Name, ErrTooLarge)
 	}
 	switch reply.Status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -126,6 +124,24 @@ func (r *relay) whole(reply *Reply) error {
 	r.respond(reply.Status, out)
 	r.outcome("ok", "")
 	return nil
+}
+
+// readWhole reads a body of at most limit bytes, into one buffer where its length is known.
+func readWhole(body io.Reader, limit int64) ([]byte, error) {
+	size := int64(512)
+	if known, ok := body.(interface{ Len() int64 }); ok && known.Len() >= 0 {
+		if size = known.Len(); size > limit {
+			return nil, ErrTooLarge
+		}
+	}
+	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+	if _, err := buf.ReadFrom(io.LimitReader(body, limit+1)); err != nil {
+		return nil, err
+	}
+	if int64(buf.Len()) > limit {
+		return nil, ErrTooLarge
+	}
+	return buf.Bytes(), nil
 }
 
 // empty relays a status without a message, as 202 for a notification.
