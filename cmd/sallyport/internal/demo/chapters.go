@@ -71,7 +71,7 @@ func (s *story) agent(role, protocol string) (*agent, error) {
 // lists shows what each role sees.
 func (s *story) lists(ctx context.Context) error {
 	s.heading("Part 2. Through the gateway: what each role sees in tools/list")
-	s.prose(0, "", "Each role has a token that lives for five minutes. The policy is examples/policies/phishing-defence, revision "+s.rig.policy.Revision()+".")
+	s.prose(0, "", "Each role has a token that lives for five minutes. The policy is examples/policies/phishing-defence, as it stands there.")
 	s.blank()
 	roles := []string{"assistant", "operator", "guest"}
 	sees := map[string][]string{}
@@ -243,10 +243,9 @@ func (s *story) ending(context.Context) error {
 	s.expect(keys == 0 && len(posts) == 2 && len(mails) == 1, "through the gateway, %d things left that should not have (%d posts, %d mails in all)",
 		keys, len(posts), len(mails))
 	s.blank()
-	durable, err := s.rig.recorded()
-	if err != nil {
+	if _, err := s.rig.journal.next(); err != nil {
 		return err
 	}
-	s.prose(0, "", fmt.Sprintf("%d requests went to a server in parts 2 to 6. The decision of each was on disk before the server saw a byte.", durable))
+	s.prose(0, "", fmt.Sprintf("%d requests went to a server in parts 2 to 6. The decision of each was on disk before the server saw a byte.", s.rig.journal.decisions))
 	return nil
 }

@@ -13,7 +13,7 @@ const lastLine = "Press Ctrl-C to end."
 // clients prints how to point a client at the running demo.
 func (s *story) clients(o Options) {
 	s.heading("Now it is your turn")
-	s.prose(0, "", "The gateway serves at "+s.rig.public+"/mcp/{files,mail,notes,web}. Its state is in "+s.rig.dir+" and goes when it ends; the record of what you do is below "+s.rig.auditDir()+".")
+	s.prose(0, "", "The gateway serves at "+s.rig.public+"/mcp/{files,mail,notes,web}. Its state is in "+s.rig.dir+" and goes when it ends. Change a file in "+s.rig.dir+"/policies, and the next call follows it. Calls are told below as they are decided.")
 	helper := headersHelper(o.Program, s.rig.configFile())
 	s.blank()
 	s.line(0, s.c.bold, "Claude Code, as the assistant (long lines: copy them whole)")

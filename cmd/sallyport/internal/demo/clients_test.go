@@ -12,37 +12,72 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"sallyport/gateway/config"
+	"sallyport/identity/mint"
 )
 
-// serving runs the demo without Once and returns its page once it serves on.
-func serving(t *testing.T) (page string, stop func() error) {
+// running is a demo that has told its story and serves on.
+type running struct {
+	end   context.CancelFunc
+	ended chan error
+
+	mu   sync.Mutex // guards page
+	page bytes.Buffer
+}
+
+func (r *running) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.page.Write(p)
+}
+
+func (r *running) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.page.String()
+}
+
+// until waits for a text on the page.
+func (r *running) until(t *testing.T, text string) {
+	t.Helper()
+	eventually(t, "the page says "+text, func() bool {
+		select {
+		case err := <-r.ended:
+			t.Fatalf("the demo ended with %v:\n%s", err, r.text())
+		default:
+		}
+		return strings.Contains(r.text(), text)
+	})
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
+func serving(t *testing.T) *running {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	r, w := io.Pipe()
-	ended := make(chan error, 1)
+	r := &running{end: cancel, ended: make(chan error, 1)}
 	go func() {
-		err := Run(ctx, Options{Listen: "127.0.0.1:0", Out: w, Program: "/opt/sally port/sallyport", Policies: example(t)})
-		_ = w.CloseWithError(err)
-		ended <- err
+		r.ended <- Run(ctx, Options{Listen: "127.0.0.1:0", Out: r, Program: "/opt/sally port/sallyport", Policies: example(t)})
 	}()
-	var b bytes.Buffer
-	chunk := make([]byte, 4096)
-	for !strings.Contains(b.String(), lastLine) {
-		n, err := r.Read(chunk)
-		b.Write(chunk[:n])
-		if err != nil {
-			cancel()
-			t.Fatalf("the page ended: %v\n%s", err, b.String())
-		}
-	}
-	return b.String(), func() error { cancel(); return <-ended }
+	r.until(t, lastLine)
+	return r
 }
 
 func TestServesOnAndPrintsLinesThatAShellTakes(t *testing.T) {
-	page, stop := serving(t)
+	r := serving(t)
+	page := r.text()
 	adds := regexp.MustCompile(`(?m)^claude mcp add-json .*$`).FindAllString(page, -1)
 	if len(adds) != 4 {
 		t.Fatalf("%d claude lines; want one for each of 4 servers:\n%s", len(adds), page)
@@ -75,11 +110,61 @@ func TestServesOnAndPrintsLinesThatAShellTakes(t *testing.T) {
 	if n := strings.Count(page, "npx @modelcontextprotocol/inspector --cli"); n != 4 {
 		t.Errorf("%d inspector lines; want 4", n)
 	}
-	if err := stop(); err != nil {
+	r.end()
+	if err := <-r.ended; err != nil {
 		t.Errorf("demo ended with %v; want nil", err)
 	}
 	if left, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); len(left) > 0 {
 		t.Errorf("the demo left %q", left)
+	}
+}
+
+// Whoever follows the printed lines gets a token that works, sees what was decided, and can
+// change the policy while the demo runs.
+func TestServingOnFollowsThePolicyAndTellsOfCalls(t *testing.T) {
+	r := serving(t)
+	file := regexp.MustCompile(`--config (\S+)`).FindStringSubmatch(r.text())[1]
+	cfg, err := config.Load(file, nil)
+	if err != nil {
+		t.Fatalf("the configuration that the lines name: %v", err)
+	}
+	keys, err := cfg.OpenKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := cfg.Issuer(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err := issuer.Mint(mint.Request{Subject: "me", ClientID: "test", Roles: []string{"assistant"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &agent{protocol: modern, token: token, url: map[string]string{"notes": cfg.PublicURL + "/mcp/notes"}}
+	list := func() reply {
+		answer, err := a.call(t.Context(), "notes", "list_notes", "{}")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	if answer := list(); answer.status != http.StatusOK || answer.rpc != 0 || answer.toolError {
+		t.Fatalf("list_notes = HTTP %d %s; want the notes", answer.status, answer.body)
+	}
+	r.until(t, "18. ALLOW   notes.list_notes")
+
+	policy := "package mcp.authz\n\nallow := false\n\ndeny contains \"closed for today\"\n"
+	if err := os.Remove(filepath.Join(cfg.Policies, "authz_test.rego")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(cfg.Policies, "authz.rego"), []byte(policy), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the next calls follow the new policy", func() bool { return list().rpc != 0 })
+	r.until(t, "closed for today")
+	r.end()
+	if err := <-r.ended; err != nil {
+		t.Errorf("demo ended with %v; want nil", err)
 	}
 }
 

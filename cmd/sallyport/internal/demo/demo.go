@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
+	"strings"
 	"time"
 )
 
 // Options of Run.
 type Options struct {
-	Listen   string    // address of the gateway, loopback; required
-	Once     bool      // end after the story
-	Out      io.Writer // the page
-	Colour   bool      // Out is a terminal that shows colours
-	Program  string    // path of this program, for the lines that clients need
-	Policies fs.FS     // a policy directory; examples/policies/phishing-defence tells the story
+	Listen   string       // address of the gateway, loopback; required
+	Once     bool         // end after the story
+	Out      io.Writer    // the page
+	Colour   bool         // Out is a terminal that shows colours
+	Program  string       // path of this program, for the lines that clients need
+	Policies fs.FS        // a policy directory; examples/policies/phishing-defence tells the story
+	Log      *slog.Logger // what the gateway says while it runs; nil: nothing
 }
 
 // ErrWrong is returned when a step of the story came out otherwise than told.
@@ -74,14 +77,42 @@ func (s *story) run(ctx context.Context) error {
 func (s *story) serveOn(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, server := range s.rig.behind {
-		go server.Run(ctx)
-	}
+	go s.rig.service.Run(ctx) // policies are watched from here on
 	s.clients(o)
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-s.rig.problems:
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-s.rig.problems:
+			return err
+		case <-tick.C:
+			if err := s.follow(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// lookEvery is how often new calls are looked for. Slower than an eye would notice.
+const lookEvery = 200 * time.Millisecond
+
+// follow prints the tool calls that have been decided since.
+func (s *story) follow() error {
+	records, err := s.rig.journal.next()
+	if err != nil {
 		return err
 	}
+	for _, rec := range records {
+		if !decides(rec) {
+			continue
+		}
+		got := outcome(rec, true)
+		colour, mark := s.mark(got)
+		s.title(colour, mark, step{server: rec.Server, tool: rec.Tool})
+		s.field(5, "role", "", strings.Join(rec.Roles, ", "))
+		s.reasons(rec, got)
+	}
+	return nil
 }

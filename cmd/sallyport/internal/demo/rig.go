@@ -2,25 +2,21 @@ package demo
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/mark3labs/mcp-go/server"
 
-	"sallyport/gateway"
-	"sallyport/gateway/audit"
-	"sallyport/gateway/upstream"
-	"sallyport/identity"
+	"sallyport/gateway/config"
 	"sallyport/identity/mint"
-	"sallyport/policy"
 )
 
 // rig is the demo's installation: servers, gateway, keys, policy and record.
@@ -31,11 +27,10 @@ type rig struct {
 	direct   map[string]string // URL of each server itself
 	through  map[string]string // URL of each server behind the gateway
 	names    []string          // of the servers, sorted
-	policy   *policy.Generation
+	service  *config.Service
 	issuer   *mint.Issuer
 	expired  *mint.Issuer // its clock is an hour slow
-	tape     *tape
-	behind   []*gateway.Server
+	journal  *journal
 	problems chan error // of HTTP servers that ended by themselves
 
 	closers []func() error // run from last to first
@@ -65,13 +60,7 @@ func newRig(ctx context.Context, o Options, dir string) (_ *rig, err error) {
 	if err := os.CopyFS(filepath.Join(dir, "policies"), o.Policies); err != nil {
 		return nil, fmt.Errorf("write policies: %w", err)
 	}
-	if err := r.writeConfig(); err != nil {
-		return nil, err
-	}
-	if r.policy, err = policy.Load(ctx, filepath.Join(dir, "policies"), policy.Options{}); err != nil {
-		return nil, fmt.Errorf("load policies: %w", err)
-	}
-	if err := r.serveGateway(ctx, ln); err != nil {
+	if err := r.serveGateway(ctx, o.Log, ln); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -118,66 +107,35 @@ func (r *rig) serve(name string, ln net.Listener, h http.Handler) {
 	}()
 }
 
-// serveGateway wires the parts as `serve` does.
-func (r *rig) serveGateway(ctx context.Context, ln net.Listener) error {
-	keys, err := mint.OpenKeyring(filepath.Join(r.dir, "state", "keys"), nil)
+// serveGateway starts what `serve` starts, from a configuration file like any other.
+func (r *rig) serveGateway(ctx context.Context, log *slog.Logger, ln net.Listener) error {
+	if err := r.writeConfig(); err != nil {
+		return err
+	}
+	cfg, err := config.Load(r.configFile(), nil) // whatever the user's own environment says
+	if err != nil {
+		return fmt.Errorf("configure the gateway: %w", err)
+	}
+	if r.service, err = config.Open(ctx, cfg, log); err != nil {
+		return fmt.Errorf("open the gateway: %w", err)
+	}
+	r.closers = append(r.closers, r.service.Close)
+	r.service.Start(ctx)
+	if ready, why := r.service.Ready(); !ready {
+		return fmt.Errorf("the gateway is not ready: %s", strings.Join(why, "; "))
+	}
+	keys, err := cfg.OpenKeys()
 	if err != nil {
 		return fmt.Errorf("open keys: %w", err)
 	}
-	audience := r.public + "/mcp"
-	r.issuer = mint.NewIssuer(mint.IssuerConfig{URL: r.public, Audience: audience, Keys: keys})
-	r.expired = mint.NewIssuer(mint.IssuerConfig{URL: r.public, Audience: audience, Keys: keys,
-		Now: func() time.Time { return time.Now().Add(-time.Hour) }})
-	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: r.public, Audience: audience, Keys: keys})
-	if err != nil {
-		return fmt.Errorf("make verifier: %w", err)
-	}
-	log, err := audit.Open(filepath.Join(r.dir, "state", "audit"), audit.Options{})
-	if err != nil {
-		return fmt.Errorf("open audit log: %w", err)
-	}
-	r.closers = append(r.closers, log.Close)
-	r.tape = &tape{Recorder: log}
-	servers, err := r.upstreams(ctx)
-	if err != nil {
+	if r.issuer, err = cfg.Issuer(keys); err != nil {
 		return err
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	g, err := gateway.New(gateway.Options{Recorder: r.tape, StateKey: key})
-	if err != nil {
-		return fmt.Errorf("make gateway: %w", err)
-	}
-	hosts, origins := gateway.Authorities(r.public)
-	if err := g.Swap(ctx, &gateway.Snapshot{Verifier: verifier, Policy: r.policy, Servers: servers,
-		PublicURL: r.public, Hosts: hosts, Origins: origins}); err != nil {
-		return fmt.Errorf("install configuration: %w", err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/mcp", g)
-	mux.Handle("/mcp/", g)
-	mux.Handle("/", mint.Handler(r.issuer, r.public))
-	r.serve("gateway", ln, mux)
+	r.expired = mint.NewIssuer(mint.IssuerConfig{URL: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys,
+		Now: func() time.Time { return time.Now().Add(-time.Hour) }})
+	r.journal = &journal{dir: r.auditDir()}
+	r.serve("gateway", ln, r.service.Handler())
 	return nil
-}
-
-// upstreams makes the servers behind the gateway and fetches their catalogues.
-func (r *rig) upstreams(ctx context.Context) (map[string]*gateway.Server, error) {
-	servers := map[string]*gateway.Server{}
-	for _, name := range r.names {
-		up, err := upstream.NewHTTP(upstream.HTTPConfig{URL: r.direct[name]})
-		if err != nil {
-			return nil, fmt.Errorf("server %s: %w", name, err)
-		}
-		r.closers = append(r.closers, func() error { up.Close(); return nil })
-		s := gateway.NewServer(name, up, nil)
-		if err := s.Refresh(ctx); err != nil {
-			return nil, fmt.Errorf("server %s: %w", name, err)
-		}
-		servers[name] = s
-		r.behind = append(r.behind, s)
-	}
-	return servers, nil
 }
 
 // token mints a token for a role.
@@ -203,49 +161,4 @@ func ignoreClosed(err error) error {
 		return nil
 	}
 	return err
-}
-
-// tape passes records on to the log and remembers them, so that the story can tell what was
-// decided and why. It drops nothing and changes nothing.
-type tape struct {
-	gateway.Recorder
-
-	mu      sync.Mutex
-	records []audit.Record
-}
-
-// Decide implements gateway.Recorder.
-func (t *tape) Decide(ctx context.Context, r *audit.Record) error {
-	t.add(r)
-	return t.Recorder.Decide(ctx, r)
-}
-
-// Note implements gateway.Recorder.
-func (t *tape) Note(r *audit.Record) error {
-	t.add(r)
-	return t.Recorder.Note(r)
-}
-
-func (t *tape) add(r *audit.Record) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.records = append(t.records, *r)
-}
-
-// all returns the records so far.
-func (t *tape) all() []audit.Record {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Clone(t.records)
-}
-
-// decision returns the newest record of a tool call that was decided: on disk before the
-// call, or the refusal. ok is false where there is none after the first n records.
-func (t *tape) decision(n int) (audit.Record, bool) {
-	for _, r := range slices.Backward(t.all()[n:]) {
-		if r.Method == "tools/call" && r.Phase != audit.PhaseOutcome {
-			return r, true
-		}
-	}
-	return audit.Record{}, false
 }

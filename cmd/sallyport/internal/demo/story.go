@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"sallyport/gateway/audit"
 )
@@ -42,12 +43,15 @@ func (s *story) straight(ctx context.Context, a *agent, st step) error {
 
 // through plays a call through the gateway and tells what was decided, by which rule and why.
 func (s *story) through(ctx context.Context, a *agent, st step) error {
-	seen, ran := len(s.rig.tape.all()), s.rig.world.runs.Load()
+	began, ran := time.Now(), s.rig.world.runs.Load()
 	r, err := a.call(ctx, st.server, st.tool, object(st.arguments))
 	if err != nil {
 		return err
 	}
-	rec, found := s.rig.tape.decision(seen)
+	rec, found, err := s.rig.journal.decision(ctx, began, st.server, st.tool)
+	if err != nil {
+		return err
+	}
 	got := outcome(rec, found)
 	colour, mark := s.mark(got)
 	s.title(colour, mark, st)

@@ -1,15 +1,11 @@
 package demo
 
 import (
-	"bytes"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-
-	"sallyport/gateway/audit"
 )
 
 func (r *rig) auditDir() string { return filepath.Join(r.dir, "state", "audit") }
@@ -24,37 +20,6 @@ func (r *rig) tools() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// recorded counts the decisions that let a call through and are in the log on disk. Each that
-// was made must be there, since the call was made after it.
-func (r *rig) recorded() (int, error) {
-	var log []byte
-	files, err := filepath.Glob(filepath.Join(r.auditDir(), "*"))
-	if err != nil {
-		return 0, fmt.Errorf("list the audit log: %w", err)
-	}
-	for _, f := range files {
-		if info, err := os.Stat(f); err != nil || !info.Mode().IsRegular() {
-			continue
-		}
-		b, err := os.ReadFile(f)
-		if err != nil {
-			return 0, fmt.Errorf("read the audit log: %w", err)
-		}
-		log = append(log, b...)
-	}
-	n := 0
-	for _, rec := range r.tape.all() {
-		if rec.Phase != audit.PhaseDecision {
-			continue
-		}
-		if !bytes.Contains(log, []byte(`"`+rec.ID+`"`)) {
-			return 0, fmt.Errorf("decision %s let a call through and is not in the audit log", rec.ID)
-		}
-		n++
-	}
-	return n, nil
 }
 
 // head returns the name of the rule that a record names as file:line, or "".
