@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/gateway/config"
+)
+
+// check is one thing that the doctor looked at.
+type check struct {
+	What string `json:"what"`
+	Fine bool   `json:"fine"`
+	Text string `json:"text"` // what was found and, where it is not fine, the cure
+}
+
+func (a *app) newDoctor() *cobra.Command {
+	cmd := &cobra.Command{Use: "doctor", Short: "Say what is wrong with this installation, and the cure", Args: cobra.NoArgs,
+		Long: "Looks at the configuration, the state directory and its keys, the policies and their tests,\n" +
+			"each MCP server, and the addresses. Exits 3 when something is wrong."}
+	asJSON := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		is, err := asJSON()
+		if err != nil {
+			return err
+		}
+		checks := a.examine(cmd.Context())
+		if is {
+			err = a.printJSON(checks)
+		} else {
+			for _, c := range checks {
+				mark := "ok   "
+				if !c.Fine {
+					mark = "WRONG"
+				}
+				err = errors.Join(err, a.printf("%s  %s: %s\n", mark, c.What, c.Text))
+			}
+		}
+		wrong := slices.ContainsFunc(checks, func(c check) bool { return !c.Fine })
+		return orElse(err, func() error { return no(wrong) })
+	}
+	return cmd
+}
+
+func (a *app) examine(ctx context.Context) []check {
+	cfg, err := config.Load(a.file, a.env)
+	if err == nil {
+		err = cfg.CheckFiles()
+	}
+	if problems, ok := errors.AsType[config.Problems](err); ok {
+		var checks []check
+		for _, p := range problems {
+			checks = append(checks, check{"configuration", false, p.String()})
+		}
+		if hint := a.hint(); hint != nil {
+			checks = append(checks, check{"configuration", false, hint.Error()})
+		}
+		if cfg == nil {
+			return checks
+		}
+		return append(checks, a.examineParts(ctx, cfg)...)
+	}
+	if err != nil {
+		return []check{{"configuration", false, err.Error()}}
+	}
+	return append([]check{{"configuration", true, name(cfg)}}, a.examineParts(ctx, cfg)...)
+}
+
+func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
+	var checks []check
+	add := func(what, fine string, err error) {
+		c := check{what, true, fine}
+		if err != nil {
+			c.Fine, c.Text = false, err.Error()
+		}
+		checks = append(checks, c)
+	}
+	keys, err := cfg.OpenKeys()
+	text := cfg.State
+	if err == nil {
+		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
+	}
+	add("state", text, err)
+	found, notes, failed := checkPolicy(ctx, cfg.Policies)
+	for _, f := range found {
+		checks = append(checks, check{"policies", f.Level != "error", f.Text})
+	}
+	if !failed {
+		add("policies", cfg.Policies+" compiles and passes its tests", nil)
+	}
+	for _, n := range append(notes, cfg.Notes()...) {
+		add("note", n, nil)
+	}
+	probed := cfg.Probe(ctx)
+	for _, name := range slices.Sorted(maps.Keys(probed)) {
+		err := probed[name]
+		if err != nil {
+			err = fmt.Errorf("%w; see that it runs and that its url is that of its MCP endpoint", err)
+		}
+		add("server "+name, "answers at "+cfg.Servers[name].Address(), err)
+	}
+	return append(checks, a.examineAddresses(ctx, cfg)...)
+}
+
+// examineAddresses looks whether the addresses are free, or ours already.
+func (a *app) examineAddresses(ctx context.Context, cfg *config.Config) []check {
+	ln, err := listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN")
+	if err == nil {
+		_ = ln.Close() // it was only to see whether it is free
+		return []check{{"address", true, cfg.Listen + " is free; start the gateway with `sallyport serve`"}}
+	}
+	if !cfg.HasAdmin() {
+		return []check{{"address", false, err.Error()}}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	status, failed := get(ctx, "http://"+cfg.Admin.Listen+"/readyz")
+	switch {
+	case failed != nil:
+		return []check{{"address", false, err.Error()}}
+	case status == http.StatusOK:
+		return []check{{"address", true, cfg.Listen + " is taken, and a gateway at " + cfg.Admin.Listen + " says that it is ready"}}
+	}
+	return []check{{"address", false, "a gateway runs and is not ready; see http://" + cfg.Admin.Listen + "/readyz"}}
+}
+
+func get(ctx context.Context, url string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, err
+	}
+	client := &http.Client{Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext, DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	return resp.StatusCode, resp.Body.Close()
+}

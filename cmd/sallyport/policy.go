@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/policy"
+)
+
+func (a *app) newPolicy() *cobra.Command {
+	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest())
+}
+
+// finding is one thing that `policy check` says.
+type finding struct {
+	Level string `json:"level"` // error or warning
+	Text  string `json:"text"`
+}
+
+func (a *app) newPolicyCheck() *cobra.Command {
+	cmd := &cobra.Command{Use: "check [DIR]", Short: "Say what is wrong with the policies, with file, line and text", Args: cobra.MaximumNArgs(1),
+		Long: "Compiles the directory as the gateway would, tests included. Without DIR it is that of\nthe configuration. Exits 3 on an error, and with --strict on a warning too."}
+	asJSON := outputFlag(cmd)
+	strict := cmd.Flags().Bool("strict", false, "take warnings for errors")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		is, err := asJSON()
+		if err != nil {
+			return err
+		}
+		dir, err := a.policyDir(args)
+		if err != nil {
+			return err
+		}
+		found, notes, failed := checkPolicy(cmd.Context(), dir)
+		if is {
+			err = a.printJSON(map[string]any{"directory": dir, "findings": found, "notes": notes})
+		} else {
+			err = a.printFindings(dir, found, notes)
+		}
+		return orElse(err, func() error { return no(failed || *strict && len(found) > 0) })
+	}
+	return cmd
+}
+
+// checkPolicy loads a directory. failed means that the gateway would not.
+func checkPolicy(ctx context.Context, dir string) (found []finding, notes []string, failed bool) {
+	found, notes = []finding{}, []string{}
+	g, err := policy.Load(ctx, dir, policy.Options{})
+	if err != nil {
+		return append(found, finding{"error", err.Error()}), notes, true
+	}
+	defer g.Close()
+	if !hasTests(dir) {
+		found = append(found, finding{"warning", "no tests; a file whose name ends in _test.rego is run at each load, and a policy that fails is not installed"})
+	}
+	return found, append(notes, g.Notes()...), false
+}
+
+func (a *app) printFindings(dir string, found []finding, notes []string) error {
+	for _, f := range found {
+		text := f.Text
+		if f.Level != "error" {
+			text = f.Level + ": " + text
+		}
+		if err := a.printf("%s\n", text); err != nil {
+			return err
+		}
+	}
+	for _, n := range notes {
+		a.say("note: %s", n)
+	}
+	if len(found) == 0 {
+		return a.printf("%s: fine\n", dir)
+	}
+	return nil
+}
+
+func (a *app) newPolicyTest() *cobra.Command {
+	cmd := &cobra.Command{Use: "test [DIR]", Short: "Run the tests beside the policies", Args: cobra.MaximumNArgs(1),
+		Long: "Runs every rule test_… of the files *_test.rego, as the gateway does at each load. Without\nDIR it is that of the configuration. Exits 3 when a test fails or there is none."}
+	asJSON := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		is, err := asJSON()
+		if err != nil {
+			return err
+		}
+		dir, err := a.policyDir(args)
+		if err != nil {
+			return err
+		}
+		g, err := policy.Load(cmd.Context(), dir, policy.Options{})
+		if err == nil && !hasTests(dir) {
+			err = errors.New("no tests; write some into a file whose name ends in _test.rego")
+		}
+		result := struct {
+			Directory string `json:"directory"`
+			Passed    bool   `json:"passed"`
+			Revision  string `json:"revision,omitempty"`
+			Failure   string `json:"failure,omitempty"`
+		}{Directory: dir, Passed: err == nil}
+		if err != nil {
+			result.Failure = err.Error()
+		} else {
+			result.Revision = g.Revision()
+		}
+		switch {
+		case is:
+			err = a.printJSON(result)
+		case result.Passed:
+			err = a.printf("%s: all tests passed (%s)\n", dir, result.Revision)
+		default:
+			err = a.printf("%s\n", result.Failure)
+		}
+		return orElse(err, func() error { return no(!result.Passed) })
+	}
+	return cmd
+}
+
+func (a *app) policyDir(args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	if dir := a.env["SALLYPORT_POLICIES"]; dir != "" && a.file == "" {
+		return dir, nil
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return "", err
+	}
+	return cfg.Policies, nil
+}
+
+func hasTests(dir string) bool {
+	found := false
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // policy.Load has read it
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, "_test.rego") {
+			found = true
+			return fs.SkipAll
+		}
+		return nil
+	})
+	return found
+}

@@ -1,0 +1,34 @@
+package mcp.authz_test
+
+import data.mcp.authz
+
+call(roles, tool, arguments) := {
+	"subject": {"id": "someone", "roles": roles},
+	"action": "tools/call",
+	"server": {"name": "upstream"},
+	"tool": {"name": tool},
+	"arguments": arguments,
+}
+
+allowed(input_) if {
+	authz.allow with input as input_
+	count(authz.deny) == 0 with input as input_
+}
+
+test_reader_reads_below_the_folders if {
+	allowed(call(["reader"], "read_file", {"path": "/srv/docs/a.txt"}))
+	not allowed(call(["reader"], "read_file", {"path": "/etc/passwd"}))
+}
+
+test_reader_writes_nothing if not allowed(call(["reader"], "write_file", {"path": "/srv/docs/a.txt"}))
+
+test_operator_calls_every_tool if allowed(call(["operator"], "write_file", {"path": "/srv/docs/a.txt"}))
+
+test_nobody_reads_credentials if {
+	every role in {"reader", "operator"} {
+		not allowed(call([role], "read_file", {"path": "/srv/docs/.aws/credentials"}))
+		not allowed(call([role], "read_file", {"path": "/srv/docs/../../etc/passwd"}))
+	}
+}
+
+test_others_do_nothing if not allowed(call(["guest"], "read_file", {"path": "/srv/docs/a.txt"}))

@@ -1,0 +1,237 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sallyport/gateway/upstream"
+	"sallyport/identity"
+)
+
+// check looks at what the values mean together.
+func (c *Config) check(p *problems) {
+	c.checkBounds(p)
+	c.checkListen(p)
+	c.checkPublicURL(p)
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		p.key("tls", "wants both cert and key")
+	}
+	if c.Admin.Listen != adminOff {
+		if _, _, err := splitAddress(c.Admin.Listen); err != nil {
+			p.key("admin.listen", "%s; `off` for none", err)
+		} else if port := portOf(c.Admin.Listen); port != "0" && canonical(c.Admin.Listen) == canonical(c.Listen) {
+			p.key("admin.listen", "is the address of listen; health is never served where clients connect")
+		}
+	}
+	if c.State == "" {
+		p.key("state", "there is no place for the state; set SALLYPORT_STATE")
+	}
+	if c.Policies == "" {
+		p.key("policies", "no policies, so nothing could be allowed; set SALLYPORT_POLICIES, or make a start with `sallyport init`")
+	}
+	if len(c.Servers) == 0 && !p.bad["mcpServers"] {
+		p.key("mcpServers", "no MCP server to stand before; name one here, or set SALLYPORT_UPSTREAM to its URL")
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		if !p.bad["mcpServers."+name] {
+			c.Servers[name].check(name, p)
+		}
+	}
+}
+
+const adminOff = "off"
+
+func (c *Config) checkBounds(p *problems) {
+	root := reflect.ValueOf(c).Elem()
+	for _, f := range Fields() {
+		if f.Min == "" {
+			continue
+		}
+		v := root.FieldByIndex(f.index)
+		low, high := reflect.New(v.Type()).Elem(), reflect.New(v.Type()).Elem()
+		if setText(low, f.Min) != nil || setText(high, f.Max) != nil {
+			panic("config: the bounds of " + f.Path) // a test reads them all
+		}
+		if v.Int() < low.Int() || v.Int() > high.Int() {
+			p.key(f.Path, "%v is out of bounds; from %s to %s", v.Interface(), f.Min, f.Max)
+		}
+	}
+	if ttl := c.Identity.TokenTTL; int64(ttl)%1e9 != 0 {
+		p.key("identity.tokenTTL", "wants whole seconds")
+	}
+}
+
+func (c *Config) checkListen(p *problems) {
+	host, _, err := splitAddress(c.Listen)
+	if err != nil {
+		p.key("listen", "%s", err)
+		return
+	}
+	if !isLoopback(host) && c.TLS.Cert == "" && !c.BehindTLS {
+		p.key("listen", "%s is not loopback and there is no TLS, so tokens would cross the network in the clear; "+
+			"give tls.cert and tls.key, or set behindTLS: true where something in front ends TLS, or listen on 127.0.0.1", c.Listen)
+	}
+}
+
+func (c *Config) checkPublicURL(p *problems) {
+	if c.PublicURL == "" {
+		host, port, err := splitAddress(c.Listen)
+		switch {
+		case err != nil || port == "0":
+		case isEverywhere(host):
+			p.key("publicURL", "listen is every address of the machine, so say which URL clients use")
+		default:
+			c.PublicURL = c.scheme() + "://" + net.JoinHostPort(host, port)
+		}
+		return
+	}
+	u, err := url.Parse(c.PublicURL)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
+		p.key("publicURL", "wants scheme and authority, such as https://mcp.example.com")
+		return
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "":
+		p.key("publicURL", "wants nothing but scheme and authority: no user, path, query or fragment")
+		return
+	case u.Scheme == "http" && !isLoopback(u.Hostname()) && !c.BehindTLS:
+		p.key("publicURL", "http to %s would send tokens over the network in the clear; use https", u.Hostname())
+	}
+	c.PublicURL = u.Scheme + "://" + strings.ToLower(u.Host)
+}
+
+func (c *Config) scheme() string {
+	if c.TLS.Cert != "" {
+		return "https"
+	}
+	return "http"
+}
+
+func (s *Server) check(name string, p *problems) {
+	at := "mcpServers." + name
+	if !identity.IsResource("/mcp/" + name) {
+		p.key(at, "a server's name has 1 to 64 letters, digits, '-', '_' and '.', and no dot in front")
+	}
+	switch s.Type {
+	case "http", "streamable-http":
+	case "sse":
+		p.key(at+".type", "the HTTP+SSE transport of 2024 is not supported; use the server's streamable HTTP endpoint (type: http)")
+		return
+	case "stdio":
+		p.key(at+".type", "%s", later["mcpServers.*.command"])
+		return
+	default:
+		p.key(at+".type", "unknown transport; known is http")
+		return
+	}
+	if s.URL == "" {
+		if !p.bad[at+".command"] {
+			p.key(at+".url", "is missing: the URL of the server's MCP endpoint")
+		}
+		return
+	}
+	if _, err := upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL}); err != nil {
+		p.key(at+".url", "%s", strings.TrimPrefix(err.Error(), "upstream url: "))
+	}
+	for _, header := range slices.Sorted(maps.Keys(s.Headers)) {
+		if err := usable(header, s.Headers[header]); err != nil {
+			p.key(at+".headers."+header, "%s", err)
+		}
+	}
+	s.checkCredential(at, p)
+	if s.TLS != (ServerTLS{}) && !strings.HasPrefix(strings.ToLower(s.URL), "https:") {
+		p.key(at+".tls", "is for https, and the url is not")
+	}
+	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
+		p.key(at+".tls", "wants both cert and key")
+	}
+}
+
+// usable asks the room that sends the header whether it would.
+func usable(header, value string) error {
+	_, err := upstream.NewHTTP(upstream.HTTPConfig{URL: "http://127.0.0.1/", Headers: map[string][]string{header: {value}}})
+	if err == nil {
+		return nil
+	}
+	_, what, found := strings.Cut(err.Error(), `": `)
+	if !found {
+		what = err.Error()
+	}
+	return fmt.Errorf("%s", what)
+}
+
+func (s *Server) checkCredential(at string, p *problems) {
+	cred := s.Credential
+	if cred.Type == "" && cred.Path == "" {
+		return
+	}
+	switch {
+	case cred.Type != "file" && cred.Type != "":
+		p.key(at+".credential.type", "credentials of this type are not in this version; known is file")
+		return
+	case cred.Type == "":
+		p.key(at+".credential.type", "is missing; known is file")
+	case cred.Path == "":
+		p.key(at+".credential.path", "is missing: the file that holds the secret")
+	}
+	if err := usable(cred.Header, cred.Prefix+"x"); err != nil {
+		p.key(at+".credential.header", "%s", err)
+	}
+	for header := range s.Headers {
+		if strings.EqualFold(header, cred.Header) {
+			p.key(at+".headers."+header, "is what credential sends as well; use one of the two")
+		}
+	}
+}
+
+func splitAddress(address string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(address)
+	if err != nil {
+		return "", "", fmt.Errorf("wants host:port, such as 127.0.0.1:8080, not %q", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", "", fmt.Errorf("port %q is not a number from 0 to 65535", port)
+	} else if n == 0 {
+		port = "0"
+	}
+	return host, port, nil
+}
+
+func portOf(address string) string {
+	_, port, _ := splitAddress(address) // checked before
+	return port
+}
+
+// canonical makes the loopback spellings one.
+func canonical(address string) string {
+	host, port, err := splitAddress(address)
+	if err != nil {
+		return address
+	}
+	if isLoopback(host) {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+func isEverywhere(host string) bool {
+	if host == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsUnspecified()
+}

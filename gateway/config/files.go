@@ -1,0 +1,122 @@
+package config
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"sallyport/gateway/upstream"
+)
+
+// CheckFiles opens what the configuration names: certificates, credentials and the policy
+// directory, which it does not compile. The error is a Problems.
+func (c *Config) CheckFiles() error {
+	p := newProblems(c.source.file)
+	p.at = maps.Clone(c.source.at)
+	if _, err := c.certificate(); err != nil {
+		p.key("tls", "%s", err)
+	}
+	if info, err := os.Stat(c.Policies); err != nil {
+		p.key("policies", "%s: %s", c.Policies, unwrapPath(err))
+	} else if !info.IsDir() {
+		p.key("policies", "%s is not a directory", c.Policies)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		if _, err := c.Servers[name].headers(); err != nil {
+			p.key("mcpServers."+name+".credential.path", "%s", err)
+		}
+		if _, err := c.Servers[name].tls(); err != nil {
+			p.key("mcpServers."+name+".tls", "%s", err)
+		}
+	}
+	return p.err()
+}
+
+// certificate returns the gateway's own, or nil where there is none.
+func (c *Config) certificate() (*tls.Certificate, error) {
+	if c.TLS.Cert == "" {
+		return nil, nil //nolint:nilnil // no certificate is configured, which is no error
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read certificate %s: %w", c.TLS.Cert, err)
+	}
+	return &pair, nil
+}
+
+// upstream returns the server as the line uses it.
+func (s *Server) upstream(callTimeout time.Duration) (*upstream.HTTP, error) {
+	headers, err := s.headers()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := s.tls()
+	if err != nil {
+		return nil, err
+	}
+	return upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL, Headers: headers, TLS: secure, IdleTimeout: callTimeout})
+}
+
+// maxCredential bounds a credential's file, in bytes.
+const maxCredential = 16 << 10
+
+// headers are what every request to the server carries, credential included.
+func (s *Server) headers() (http.Header, error) {
+	h := http.Header{}
+	for name, value := range s.Headers {
+		h.Set(name, value)
+	}
+	if s.Credential.Path == "" {
+		return h, nil
+	}
+	secret, err := os.ReadFile(s.Credential.Path)
+	if err != nil {
+		return nil, fmt.Errorf("read credential %s: %w", s.Credential.Path, unwrapPath(err))
+	}
+	secret = bytes.TrimSpace(secret)
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("credential %s is empty", s.Credential.Path)
+	}
+	if len(secret) > maxCredential {
+		return nil, fmt.Errorf("credential %s has over %d bytes; that is no credential", s.Credential.Path, maxCredential)
+	}
+	value := s.Credential.Prefix + string(secret)
+	if usable(s.Credential.Header, value) != nil {
+		return nil, fmt.Errorf("credential %s holds a control character", s.Credential.Path)
+	}
+	h.Set(s.Credential.Header, value)
+	return h, nil
+}
+
+// tls returns what the server's keys and certificates make, or nil for the defaults.
+func (s *Server) tls() (*tls.Config, error) {
+	if s.TLS == (ServerTLS{}) {
+		return nil, nil //nolint:nilnil // the defaults are no error
+	}
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if s.TLS.CA != "" {
+		pem, err := os.ReadFile(s.TLS.CA)
+		if err != nil {
+			return nil, fmt.Errorf("read ca %s: %w", s.TLS.CA, unwrapPath(err))
+		}
+		out.RootCAs = x509.NewCertPool()
+		if !out.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("ca %s: %w", s.TLS.CA, errors.New("no certificate in it"))
+		}
+	}
+	if s.TLS.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key)
+		if err != nil {
+			return nil, fmt.Errorf("read certificate %s: %w", s.TLS.Cert, err)
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	return out, nil
+}

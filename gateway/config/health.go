@@ -1,0 +1,93 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// health is what the operator's listener knows.
+type health struct {
+	mu     sync.Mutex // guards both
+	reason string     // why not ready; "" when ready
+	stale  error      // why the newest inputs are not installed
+}
+
+func (h *health) set(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.reason = reason
+}
+
+func (h *health) setStale(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stale = err
+}
+
+func (h *health) get() (reason string, stale error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason, h.stale
+}
+
+// Ready reports whether requests can be decided, and what an operator should know: why not, or
+// what is wrong all the same. Ready with an old policy is ready: taking the gateway away would
+// turn a typing mistake into an outage.
+func (s *Service) Ready() (ready bool, lines []string) {
+	reason, stale := s.health.get()
+	if err := s.recorder.Healthy(); err != nil && reason == "" {
+		reason = "the audit log cannot be written, so every call is refused: " + err.Error()
+	}
+	ready = reason == ""
+	if !ready {
+		lines = append(lines, reason)
+	}
+	if stale != nil {
+		lines = append(lines, "the newest configuration or policy is not installed, the one before serves on: "+stale.Error())
+	}
+	if !s.mu.TryLock() {
+		return ready, lines // a reload is under way; what it finds is told next time
+	}
+	defer s.mu.Unlock()
+	if s.current == nil {
+		return ready, lines
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.current.servers)) {
+		if err := s.current.servers[name].server.Err(); err != nil {
+			lines = append(lines, fmt.Sprintf("server %s is unavailable: %s", name, err))
+		}
+	}
+	return ready, lines
+}
+
+// AdminHandler serves /healthz and /readyz and nothing else.
+func (s *Service) AdminHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+			http.Error(w, "404: here are /healthz and /readyz", http.StatusNotFound)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "405: this page can only be read (GET)", http.StatusMethodNotAllowed)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		if r.URL.Path == "/healthz" {
+			_, _ = w.Write([]byte("ok\n")) // an error means that the client has gone
+			return
+		}
+		ready, lines := s.Ready()
+		first := "ready"
+		if !ready {
+			first = "not ready"
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = w.Write([]byte(strings.Join(append([]string{first}, lines...), "\n") + "\n")) // likewise
+	})
+}
