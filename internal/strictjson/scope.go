@@ -9,11 +9,16 @@ type Scope struct {
 	slot    int // of the span that notes the value, plus one
 }
 
-// NewScope returns a scope in which names may not fold to a key without being it. Members
-// named in special open the scope given there; all others open the same scope again.
+// NewScope returns a scope in which names may not fold to a key without being it, at any
+// depth. Members named in special open the scope given there. They are special in this object
+// only: below the others the names are guarded, but a member called like one in special is
+// just a member. Else a value could be noted ([Scope.Capture]) from a place where no protocol
+// looks for it.
 func NewScope(keys *KeySet, special map[string]*Scope) *Scope {
+	rest := Only(keys, nil)
+	rest.other = rest
 	s := Only(keys, special)
-	s.other = s
+	s.other = rest
 	return s
 }
 
@@ -34,7 +39,7 @@ func Each(scope *Scope) *Scope { return &Scope{other: scope} }
 
 // Capture returns s for one place of which [CheckSpans] notes the value's span in
 // spans[slot]. s may be nil. Nothing inside an array is noted, for there the place is not
-// unique; for the same reason a scope that opens itself again should not be captured.
+// unique; for the same reason a captured scope must be opened by one place only.
 func (s *Scope) Capture(slot int) *Scope {
 	var c Scope
 	if s != nil {
