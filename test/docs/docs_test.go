@@ -1,0 +1,145 @@
+// Package docs holds the pages that a user reads to the code: the tests they name exist, the
+// policies they show load, and their links lead somewhere.
+package docs
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sallyport/policy"
+)
+
+// pages returns the text of every page that this test answers for, by its path from here.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := filepath.Glob("../../docs/adr/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names = append(append(names, records...), "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md")
+	out := map[string]string{}
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[name] = string(text)
+	}
+	return out
+}
+
+// Every test that a page names is there: a claim without its test is only a claim.
+func TestNamedTestsExist(t *testing.T) {
+	declared := map[string]bool{}
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "../.." && strings.HasPrefix(d.Name(), ".") {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		for _, m := range declaration.FindAllSubmatch(src, -1) {
+			declared[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for page, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(text, -1) {
+			named++
+			if !declared[m[1]] {
+				t.Errorf("%s names %s, which does not exist", page, m[1])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page names a test")
+	}
+}
+
+// Every link of a page to another file leads there.
+func TestLinksLeadSomewhere(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for page, text := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+}
+
+var block = regexp.MustCompile("(?ms)^```rego(?: title=(\\S+))?\n(.*?)^```$")
+
+// The policies on the pages load and pass their own tests: those with a title together, a
+// fragment each by itself.
+func TestPoliciesOnThePagesLoad(t *testing.T) {
+	titled := map[string][]byte{}
+	for page, text := range pages(t) {
+		for _, m := range block.FindAllStringSubmatch(text, -1) {
+			title, src := m[1], m[2]
+			if title != "" {
+				titled[title] = []byte(src)
+				continue
+			}
+			src = "package mcp.authz\n\ndefault allow := false\n\n" + src
+			if _, err := policy.FromFiles(t.Context(), map[string][]byte{"fragment.rego": []byte(src)}, policy.Options{}); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, src)
+			}
+		}
+	}
+	g, err := policy.FromFiles(t.Context(), titled, policy.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := g.Notes(); len(notes) > 0 {
+		t.Errorf("notes %q; want none", notes)
+	}
+}
+
+// The traps are as the page tells them.
+func TestTrapsAreAsTold(t *testing.T) {
+	for _, tt := range []struct {
+		rule, args string
+		allow      bool
+		reasons    []string
+	}{
+		{`allow if startswith(input.arguments.path, "/srv/docs")`, `{"path":"/srv/docs-old"}`, true, nil},
+		{`allow if startswith(input.arguments.path, "/srv/docs/")`, `{"path":"/srv/docs/../x"}`, true, nil},
+		{`allow if not input.arguments.path == "/etc/passwd"`, `{}`, true, nil},
+		{"allow if true\n\ndeny contains \"x\" if not f(input.arguments.path)\n\nf(p) if startswith(p, \"/srv/\")", `{}`, true, nil},
+		{"allow if true\n\ndeny contains \"x\" if not f\n\nf if startswith(input.arguments.path, \"/srv/\")", `{}`, false, []string{"x"}},
+		{`allow if input.arguments.amount > 500`, `{"amount":"1"}`, true, nil},
+		{`allow if every x in input.arguments.to { x == "a" }`, `{"to":[]}`, true, nil},
+		{`allow if regex.match("/srv/", input.arguments.path)`, `{"path":"/etc/x?/srv/"}`, true, nil},
+		{`allow if glob.match("a*", [], input.arguments.x)`, `{"x":"a.b"}`, false, nil},
+		{`allow if glob.match("a*", null, input.arguments.x)`, `{"x":"a.b"}`, true, nil},
+		{`allow if startswith(input.arguments.url, "https://example.com")`, `{"url":"https://example.com@evil.example/"}`, true, nil},
+	} {
+		g, err := policy.FromFiles(t.Context(), map[string][]byte{"a.rego": []byte("package mcp.authz\n\n" + tt.rule)}, policy.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := g.Decide(t.Context(), &policy.Input{Subject: &policy.Subject{ID: "ann"}, Action: "tools/call", Arguments: []byte(tt.args)})
+		if err != nil || d.Allow != tt.allow || !slices.Equal(d.Reasons, tt.reasons) {
+			t.Errorf("%s with %s: allow %v, reasons %q, %v; want %v, %q", tt.rule, tt.args, d.Allow, d.Reasons, err, tt.allow, tt.reasons)
+		}
+	}
+}
