@@ -23,10 +23,10 @@ func (s *story) clients(o Options) {
 		s.copyable("claude mcp add-json sallyport-" + name + " " + shell(entry))
 	}
 	s.blank()
-	s.line(0, s.c.bold, "MCP Inspector")
+	s.line(0, s.c.bold, "MCP Inspector (needs Node 22.19 or newer)")
 	s.blank()
 	for _, name := range s.rig.names {
-		s.copyable("npx @modelcontextprotocol/inspector --cli --server-url " + s.rig.through[name] +
+		s.copyable("npx @modelcontextprotocol/inspector@2 --cli --server-url " + s.rig.through[name] +
 			" --transport http --method tools/list --header \"Authorization: Bearer $(" + tokenCommand(o.Program, s.rig.configFile()) + ")\"")
 	}
 	s.blank()

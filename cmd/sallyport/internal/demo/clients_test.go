@@ -107,7 +107,7 @@ func TestServesOnAndPrintsLinesThatAShellTakes(t *testing.T) {
 			t.Errorf("helper %q names no configuration that exists: %v", helper, err)
 		}
 	}
-	if n := strings.Count(page, "npx @modelcontextprotocol/inspector --cli"); n != 4 {
+	if n := strings.Count(page, "npx @modelcontextprotocol/inspector@2 --cli"); n != 4 {
 		t.Errorf("%d inspector lines; want 4", n)
 	}
 	r.end()
