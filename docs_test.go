@@ -1,6 +1,4 @@
-// Package docs holds the pages that a user reads to the code: the tests they name exist, the
-// policies they show load, and their links lead somewhere.
-package docs
+package sallyport_test
 
 import (
 	"io/fs"
@@ -14,18 +12,21 @@ import (
 	"sallyport/policy"
 )
 
-// pages returns the text of every page that this test answers for, by its path from here.
+// The pages that a user reads are held to the code: the tests they name exist, the policies
+// they show load, and their links lead somewhere.
+
+// pages returns the text of every page that these tests answer for, by its path from here.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	names, err := filepath.Glob("../../docs/*.md")
+	names, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := filepath.Glob("../../docs/adr/*.md")
+	records, err := filepath.Glob("docs/adr/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	names = append(append(names, records...), "../../SECURITY.md", "../../CONTRIBUTING.md", "../../CHANGELOG.md")
+	names = append(append(names, records...), "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")
 	out := map[string]string{}
 	for _, name := range names {
 		text, err := os.ReadFile(name)
@@ -41,11 +42,11 @@ func pages(t *testing.T) map[string]string {
 func TestNamedTestsExist(t *testing.T) {
 	declared := map[string]bool{}
 	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
-	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && path != "../.." && strings.HasPrefix(d.Name(), ".") {
+		if d.IsDir() && path != "." && strings.HasPrefix(d.Name(), ".") {
 			return fs.SkipDir
 		}
 		if !strings.HasSuffix(path, "_test.go") {
