@@ -176,10 +176,8 @@ func (r *relay) plain(reply *Reply) error {
 // events relays a stream, event by event. A broken stream breaks for the client as well; what
 // came before has been said.
 func (r *relay) events(body io.Reader, endless bool) error {
-	out := r.beginStream()
-	if endless {
-		defer r.g.streams.add(r.stream(out))()
-	}
+	out, release := r.beginStream(endless)
+	defer release()
 	reader := wire.NewEventReader(body, int(r.snap.Limits.ResultBytes))
 	for {
 		ev, err := reader.Next()

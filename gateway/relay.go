@@ -230,16 +230,20 @@ var errStreamOver = errors.New("the stream is over")
 // writeTimeout bounds how long a client may leave an event unread.
 const writeTimeout = 30 * time.Second
 
-func (r *relay) beginStream() *streamWriter {
+// beginStream answers with a stream. One without end is registered before the client learns
+// that it is open, so that no policy swap passes it by; release takes it out again.
+func (r *relay) beginStream(endless bool) (out *streamWriter, release func()) {
 	h := r.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
-	h["Cache-Control"] = []string{"no-store"}
+	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = []string{"no"}
 	r.started = true
-	r.w.WriteHeader(http.StatusOK)
-	s := &streamWriter{w: r.w, c: http.NewResponseController(r.w)}
-	_ = s.c.Flush() // fails again at the first event, where it is seen
-	return s
+	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
+	if endless {
+		release = r.g.streams.add(r.stream(out))
+	}
+	_ = out.write([]byte{}, true) // fails again at the first event, where it is seen
+	return out, release
 }
 
 func (s *streamWriter) write(event []byte, flush bool) error {

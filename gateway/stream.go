@@ -74,8 +74,8 @@ func (x *exchange) authorizeSession(ctx context.Context, who *identity.Principal
 
 // listen relays the older era's stream.
 func (r *relay) listen(reply *Reply) error {
-	out := r.beginStream()
-	defer r.g.streams.add(r.stream(out))()
+	out, release := r.beginStream(true)
+	defer release()
 	reader := wire.NewEventReader(reply.Body, int(r.snap.Limits.ResultBytes))
 	for {
 		ev, err := reader.Next()
@@ -133,11 +133,14 @@ type streams struct {
 func (s *streams) add(st *stream) func() {
 	st.expiry = time.AfterFunc(st.who.Expires.Sub(st.x.g.now()), func() { st.end("its token has expired") })
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.open == nil {
 		s.open = make(map[*stream]bool)
 	}
 	s.open[st] = true
+	s.mu.Unlock()
+	if newest := st.x.g.snapshot.Load(); newest != st.x.snap {
+		go st.reauthorize(context.Background(), newest) // swapped after the stream was authorised
+	}
 	return func() {
 		st.expiry.Stop()
 		st.out.close()

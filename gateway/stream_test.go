@@ -227,3 +227,20 @@ func TestStreamThatTheUpstreamDoesNotOffer(t *testing.T) {
 		t.Errorf("upstream got %+v", sent)
 	}
 }
+
+// A swap between the decision about a stream and its opening does not pass it by.
+func TestSwapWhileAStreamOpensIsNotMissed(t *testing.T) {
+	f := newFixture(t)
+	s := f.streaming()
+	inner := f.up.answer
+	f.up.answer = func(ctx context.Context, out Outbound) (*Reply, error) {
+		f.snap.Policy = mustPolicy(t, testPolicy+"\ndeny contains \"frozen\" if input.subject.id == \"ann\"\n")
+		f.swap()
+		return inner(ctx, out)
+	}
+	c := f.connect(t, "GET", f.reader, "")
+	if got := c.event(); got != "" {
+		t.Errorf("event %s; want the end", got)
+	}
+	<-s.closed
+}
