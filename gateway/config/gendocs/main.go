@@ -1,0 +1,23 @@
+// Command gendocs writes docs/configuration.md from the comments on the fields of
+// config.Config, so that the manual and the code cannot part.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+)
+
+func main() {
+	source := flag.String("source", "config.go", "file with the structs")
+	out := flag.String("o", "../../docs/configuration.md", "file to write")
+	flag.Parse()
+	text, err := manual(*source)
+	if err == nil {
+		err = os.WriteFile(*out, text, 0o644)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "gendocs:", err)
+		os.Exit(1)
+	}
+}

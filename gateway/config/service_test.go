@@ -1,0 +1,301 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/identity/mint"
+)
+
+// fakeServer is an MCP server with the tools `read` and `write` that remembers what came.
+type fakeServer struct {
+	*httptest.Server
+	mu      sync.Mutex // guards both
+	headers []http.Header
+	calls   int
+}
+
+func newFakeServer(t *testing.T) *fakeServer {
+	f := &fakeServer{}
+	f.Server = httptest.NewServer(f)
+	t.Cleanup(f.Close)
+	return f
+}
+
+func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var msg struct {
+		ID     json.RawMessage
+		Method string
+	}
+	_ = json.NewDecoder(r.Body).Decode(&msg)
+	f.mu.Lock()
+	f.headers = append(f.headers, r.Header.Clone())
+	if msg.Method == "tools/call" {
+		f.calls++
+	}
+	f.mu.Unlock()
+	result := ""
+	switch msg.Method {
+	case "initialize":
+		result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"fake","version":"1"}}`
+	case "tools/list":
+		result = `{"tools":[{"name":"read","inputSchema":{"type":"object"}},{"name":"write","inputSchema":{"type":"object"}}]}`
+	case "tools/call":
+		result = `{"content":[{"type":"text","text":"done"}]}`
+	case "":
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	default:
+		if msg.ID == nil {
+			w.WriteHeader(http.StatusAccepted)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"error":{"code":-32601,"message":"no"}}`, msg.ID)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, msg.ID, result)
+}
+
+func (f *fakeServer) seen() (headers []http.Header, calls int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]http.Header(nil), f.headers...), f.calls
+}
+
+// logs is a log that can be read while it is written.
+type logs struct {
+	mu  sync.Mutex // guards buf
+	buf bytes.Buffer
+}
+
+func (l *logs) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(b)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// installation is a directory with a configuration, and the service made from it.
+type installation struct {
+	*Service
+	t     *testing.T
+	dir   string
+	logs  *logs
+	token string
+}
+
+const readers = `package mcp.authz
+
+allow if {
+	"reader" in input.subject.roles
+	input.tool.name == "read"
+}
+`
+
+// install writes an installation. Its configuration stands before url.
+func install(t *testing.T, url string) *installation {
+	t.Helper()
+	i := &installation{t: t, dir: t.TempDir(), logs: &logs{}}
+	i.write("sallyport.yaml", "mcpServers:\n  a:\n    url: "+url+"\n")
+	i.write("policies/authz.rego", readers)
+	return i
+}
+
+func (i *installation) write(name, text string) {
+	i.t.Helper()
+	path := filepath.Join(i.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		i.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// open starts the service without a watcher.
+func (i *installation) open() {
+	i.t.Helper()
+	cfg, err := Load(filepath.Join(i.dir, "sallyport.yaml"), nil)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.Service, err = Open(i.t.Context(), cfg, slog.New(slog.NewTextHandler(i.logs, nil)))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.t.Cleanup(func() {
+		if err := i.Close(); err != nil {
+			i.t.Error(err)
+		}
+	})
+	i.Start(i.t.Context())
+	issuer, err := cfg.Issuer(i.keys)
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.token, _, err = issuer.Mint(mint.Request{Subject: "dev", ClientID: "test", Roles: []string{"reader"}})
+	if err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+// follow runs the watcher until the test ends.
+func (i *installation) follow(o watchOptions) {
+	i.watch = o
+	done := make(chan struct{})
+	ctx := i.t.Context() // ends before cleanups run
+	go func() { i.Run(ctx); close(done) }()
+	i.t.Cleanup(func() { <-done })
+}
+
+// call calls a tool and returns its text, or what else the answer says.
+func (i *installation) call(path, tool string) string {
+	i.t.Helper()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":{}}}`, tool)
+	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:8080"+path, strings.NewReader(body))
+	r.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"},
+		"Authorization": {"Bearer " + i.token}, "Mcp-Protocol-Version": {"2025-11-25"}}
+	w := httptest.NewRecorder()
+	i.Handler().ServeHTTP(w, r)
+	var msg struct {
+		Result struct {
+			Content []struct{ Text string }
+		}
+		Error struct{ Message string }
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &msg); err != nil {
+		return fmt.Sprintf("%d %s", w.Code, strings.TrimSpace(w.Body.String()))
+	}
+	if len(msg.Result.Content) == 1 {
+		return msg.Result.Content[0].Text
+	}
+	return msg.Error.Message
+}
+
+func (i *installation) readyz() (code int, text string) {
+	w := httptest.NewRecorder()
+	i.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	b, _ := io.ReadAll(w.Body)
+	return w.Code, string(b)
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("did not happen: %s", what)
+		}
+	}
+}
+
+func TestAServiceStandsBeforeItsServer(t *testing.T) {
+	server := newFakeServer(t)
+	i := install(t, server.URL)
+	i.open()
+	for _, path := range []string{"/mcp", "/mcp/a"} {
+		if got := i.call(path, "read"); got != "done" {
+			t.Errorf("%s: read → %s; want done", path, got)
+		}
+	}
+	if got := i.call("/mcp", "write"); got != "Unknown tool: write" {
+		t.Errorf("write → %s; want it hidden", got)
+	}
+	headers, calls := server.seen()
+	if calls != 2 {
+		t.Errorf("%d calls reached the server; want 2", calls)
+	}
+	for _, h := range headers {
+		if h.Get("Authorization") != "" {
+			t.Error("the client's token went upstream")
+		}
+	}
+	if code, text := i.readyz(); code != http.StatusOK || text != "ready\n" {
+		t.Errorf("readyz: %d %q", code, text)
+	}
+	for path, mode := range map[string]os.FileMode{"": os.ModeDir | 0o700, "keys": os.ModeDir | 0o700, "keys/request-state.key": 0o600, "audit": os.ModeDir | 0o700} {
+		info, err := os.Stat(filepath.Join(i.dir, "state", path))
+		if err != nil || info.Mode() != mode {
+			t.Errorf("state/%s: %v, %v; want mode %v", path, info.Mode(), err, mode)
+		}
+	}
+}
+
+func TestAServerThatIsDownAtTheStartKeepsNothingElseDown(t *testing.T) {
+	up := newFakeServer(t)
+	down := httptest.NewServer(http.NotFoundHandler())
+	down.Close()
+	i := install(t, up.URL)
+	i.write("sallyport.yaml", "mcpServers:\n  a: {url: \""+up.URL+"\"}\n  b: {url: \""+down.URL+"\"}\n")
+	i.open()
+	if got := i.call("/mcp/a", "read"); got != "done" {
+		t.Errorf("a: %s; want done", got)
+	}
+	code, text := i.readyz()
+	if code != http.StatusOK || !strings.Contains(text, "server b is unavailable: ") || !strings.Contains(text, "connection refused") {
+		t.Errorf("readyz: %d %q; want it to name b", code, text)
+	}
+	if got := i.call("/mcp/b", "read"); !strings.Contains(got, "cannot be reached") {
+		t.Errorf("b: %s; want that it cannot be reached", got)
+	}
+	if got := i.call("/mcp", "read"); !strings.HasPrefix(got, "404 ") && !strings.Contains(got, "no MCP server") {
+		t.Errorf("/mcp with two servers: %s; want 404", got)
+	}
+}
+
+func TestOnlyOurOwnNamesAreAnswered(t *testing.T) {
+	i := install(t, newFakeServer(t).URL)
+	i.open()
+	for host, want := range map[string]int{"127.0.0.1:8080": 401, "localhost:8080": 401, "[::1]:8080": 401,
+		"evil.example:8080": 421, "127.0.0.1:80": 421, "127.0.0.1": 421} {
+		r := httptest.NewRequest(http.MethodPost, "http://"+host+"/mcp", strings.NewReader("{}"))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		i.Handler().ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %s → %d; want %d", host, w.Code, want)
+		}
+	}
+}
+
+func TestTheOperatorsListenerServesHealthAndNothingElse(t *testing.T) {
+	i := install(t, newFakeServer(t).URL)
+	i.open()
+	get := func(method, path string) (int, string) {
+		w := httptest.NewRecorder()
+		i.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		return w.Code, w.Body.String()
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/": 404, "/mcp": 404, "/metrics": 404, "/debug/pprof/": 404, "/.well-known/jwks.json": 404} {
+		if code, _ := get(http.MethodGet, path); code != want {
+			t.Errorf("%s → %d; want %d", path, code, want)
+		}
+	}
+	if code, _ := get(http.MethodPost, "/readyz"); code != http.StatusMethodNotAllowed {
+		t.Errorf("POST → %d; want 405", code)
+	}
+	i.Drain()
+	if code, text := get(http.MethodGet, "/readyz"); code != 503 || text != "not ready\ndraining\n" {
+		t.Errorf("draining: %d %q", code, text)
+	}
+	if code, _ := get(http.MethodGet, "/healthz"); code != 200 {
+		t.Errorf("draining: healthz %d; want 200", code)
+	}
+}
