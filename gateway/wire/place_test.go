@@ -54,7 +54,7 @@ func genLeaf(t *rapid.T, depth int) any {
 	case n <= 2 && depth > 0:
 		return genTree(depth-1).Draw(t, "object")
 	case n == 3 && depth > 0:
-		return []any{genTree(depth - 1).Draw(t, "element")}
+		return []any{genTree(depth-1).Draw(t, "element")}
 	case n == 4:
 		return rapid.IntRange(0, 9).Draw(t, "n")
 	}

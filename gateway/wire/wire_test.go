@@ -3,11 +3,7 @@ package wire
 import (
 	"bytes"
 	"net/http"
-	"strings"
 	"testing"
-	"testing/iotest"
-
-	"pgregory.net/rapid"
 )
 
 const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
@@ -147,43 +143,6 @@ func TestDecodeReply(t *testing.T) {
 	}
 }
 
-func TestEventsKeepEveryByte(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		pieces := rapid.SliceOf(rapid.SampledFrom([]string{"data: {\"a\":1}", "data:x", "id: 7", ": ping", "retry: 10", "event: message", "unknown", "\n", "\r\n", "\r", "\n\n", "é"})).Draw(t, "pieces")
-		in := strings.Join(pieces, "")
-		r := NewEventReader(iotest.OneByteReader(strings.NewReader(in)), 1<<20)
-		if rapid.Bool().Draw(t, "whole") {
-			r = NewEventReader(strings.NewReader(in), 1<<20)
-		}
-		var out []byte
-		for {
-			ev, err := r.Next()
-			if err != nil {
-				break
-			}
-			out = append(out, ev.Raw...)
-		}
-		if string(out) != in {
-			t.Fatalf("events hold %q; want %q", out, in)
-		}
-	})
-}
-
-func TestReplaceDataKeepsTheOtherLines(t *testing.T) {
-	in := "id: 5\r\n: note\r\ndata: a\r\ndata: b\r\nretry: 3\r\nx-new: y\r\n\r\n"
-	ev, err := NewEventReader(strings.NewReader(in), 1<<10).Next()
-	if err != nil || string(ev.Data) != "a\nb" {
-		t.Fatalf("Next = %q, %v", ev.Data, err)
-	}
-	want := "id: 5\r\n: note\r\ndata: new\r\nretry: 3\r\nx-new: y\r\n\r\n"
-	if got := string(ev.ReplaceData([]byte("new"))); got != want {
-		t.Errorf("ReplaceData = %q; want %q", got, want)
-	}
-	if _, err := NewEventReader(strings.NewReader(strings.Repeat("x", 50)), 20).Next(); err != ErrEventTooLarge {
-		t.Errorf("Next = %v; want ErrEventTooLarge", err)
-	}
-}
-
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{}}}`))
 	f.Add([]byte(`{"jsonrpc":"2.0","id":"\u0031","method":"ping","params":{"requestState":"\u0000"}}`))
@@ -194,27 +153,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		if err == nil && m.HasRequestState && (m.Raw[m.RequestState.Start] != '"' || m.Raw[m.RequestState.End-1] != '"') {
 			t.Errorf("requestState span is off in %q", body)
-		}
-	})
-}
-
-func FuzzEvents(f *testing.F) {
-	f.Add([]byte("data: x\n\nid: 1\r\n\r\n"))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		r := NewEventReader(bytes.NewReader(in), 1<<20)
-		var out []byte
-		for {
-			ev, err := r.Next()
-			if err != nil {
-				break
-			}
-			out = append(out, ev.Raw...)
-			if ev.HasData {
-				ev.ReplaceData([]byte("{}"))
-			}
-		}
-		if !bytes.Equal(in, out) {
-			t.Errorf("got %q; want %q", out, in)
 		}
 	})
 }
