@@ -3,6 +3,7 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,7 +21,8 @@ type file interface {
 
 // disk makes segments.
 type disk interface {
-	// Create makes a file that must not exist, and its directory entry durable.
+	// Create makes a file that must not exist, and its directory entry durable. On failure it
+	// leaves no file, as far as the disk lets it.
 	Create(path string) (file, error)
 }
 
@@ -32,7 +34,7 @@ func (realDisk) Create(path string) (file, error) {
 		return nil, err
 	}
 	if err := syncDir(filepath.Dir(path)); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
 	return realFile{f}, nil
 }
@@ -59,31 +61,62 @@ func privateDir(dir string) error {
 	if err != nil {
 		return fmt.Errorf("open audit directory: %w", err)
 	}
+	return private(dir, info, 0o700)
+}
+
+// private refuses what others than the owner could read.
+func private(path string, info fs.FileInfo, want fs.FileMode) error {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return fmt.Errorf("%s has mode %04o, so others could read the record; run: chmod 0700 %s", dir, mode, dir)
+		return fmt.Errorf("%s has mode %04o, so others could use what it holds; run: chmod %04o %s", path, mode, want, path)
 	}
 	return nil
 }
 
-const segmentSuffix = ".jsonl"
+const (
+	segmentSuffix = ".jsonl"
+	tornSuffix    = ".torn"    // what a crash left of lines that nobody was told of
+	damagedSuffix = ".damaged" // an operator moved the segment aside
+)
 
 // segmentName names a segment by the seq of its first record, so that names sort.
 func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, segmentSuffix) }
 
-// segments lists the directory's segments, oldest first.
-func segments(dir string) ([]string, error) {
+// segment is a file of the directory that holds records, or held them.
+type segment struct {
+	path    string
+	name    string
+	first   uint64 // no record in it has a lower seq
+	size    int64
+	damaged bool
+}
+
+// segments lists the directory's segments, oldest first. It refuses one that others can read.
+func segments(dir string) ([]segment, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list audit segments: %w", err)
 	}
-	var names []string
+	var out []segment
 	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), segmentSuffix); ok && len(name) == 20 {
-			if _, err := strconv.ParseUint(name, 10, 64); err == nil {
-				names = append(names, e.Name())
-			}
+		name, damaged := strings.CutSuffix(e.Name(), damagedSuffix)
+		digits, ok := strings.CutSuffix(name, segmentSuffix)
+		if !ok || len(digits) != 20 {
+			continue
 		}
+		first, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			return nil, fmt.Errorf("list audit segments: %w", err)
+		}
+		s := segment{path: filepath.Join(dir, e.Name()), name: e.Name(), first: first, size: info.Size(), damaged: damaged}
+		if err := private(s.path, info, 0o600); err != nil {
+			return nil, err
+		}
+		out = append(out, s)
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.SortFunc(out, func(a, b segment) int { return strings.Compare(a.name, b.name) })
+	return out, nil
 }

@@ -1,16 +1,20 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
+	"math"
 	"strconv"
 	"time"
 	"unicode/utf8"
 )
 
+// minLine is less than the shortest line, in bytes: a file of n bytes holds no more than
+// n/minLine records.
+const minLine = 256
+
 // appendTail appends a record from its second member on, with the newline. The first member,
 // seq, is the writer's to give. Members stand in the order of [Record]; none is left out but
-// those that only some phases have.
+// those that only some phases have. It allocates nothing where b has room.
 func appendTail(b []byte, r *Record) []byte {
 	b = append(b, `,"time":"`...)
 	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
@@ -38,7 +42,7 @@ func appendTail(b []byte, r *Record) []byte {
 	b = appendStrings(append(b, `,"rules":`...), r.Rules)
 	b = appendStrings(append(b, `,"labels_before":`...), r.LabelsBefore)
 	b = appendStrings(append(b, `,"labels_after":`...), r.LabelsAfter)
-	b = strconv.AppendFloat(append(b, `,"upstream_ms":`...), r.UpstreamMS, 'f', -1, 64)
+	b = appendFloat(append(b, `,"upstream_ms":`...), r.UpstreamMS)
 	b = strconv.AppendInt(append(b, `,"bytes_in":`...), r.BytesIn, 10)
 	b = strconv.AppendInt(append(b, `,"bytes_out":`...), r.BytesOut, 10)
 	b = appendString(append(b, `,"trace_id":`...), r.TraceID)
@@ -68,44 +72,96 @@ func appendStrings(b []byte, list []string) []byte {
 	return append(b, ']')
 }
 
+// appendFloat appends 0 for what JSON has no number for: one bad measurement must not make the
+// line unreadable.
+func appendFloat(b []byte, f float64) []byte {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		f = 0
+	}
+	return strconv.AppendFloat(b, f, 'f', -1, 64)
+}
+
 // appendRaw appends JSON on one line: a record that broke the line would be two. What is not
 // JSON becomes a string.
 func appendRaw(b []byte, raw json.RawMessage) []byte {
-	buf := bytes.NewBuffer(b)
-	if json.Compact(buf, raw) != nil {
+	if !json.Valid(raw) || !utf8.Valid(raw) {
 		return appendString(b, string(raw))
 	}
-	return buf.Bytes()
+	inString := false
+	for i := 0; i < len(raw); {
+		c := raw[i]
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case inString && c == '\\': // the next byte is escaped, be it a quote
+				b = append(b, c, raw[i])
+				i++
+			case inString && c == 0x7f:
+				b = appendEscape(b, rune(c))
+			case c == '"':
+				inString = !inString
+				b = append(b, c)
+			case inString || c > ' ': // outside strings, what is not above is white space
+				b = append(b, c)
+			}
+			continue
+		}
+		r, n := utf8.DecodeRune(raw[i:])
+		if hidden(r) {
+			b = appendEscape(b, r)
+		} else {
+			b = append(b, raw[i:i+n]...)
+		}
+		i += n
+	}
+	return b
 }
 
 // appendString appends a JSON string. Bytes that are no UTF-8 become U+FFFD.
 func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
 	b = append(b, '"')
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				b = append(append(b, s[start:i]...), "\ufffd"...)
-				start = i + n
+		if c < utf8.RuneSelf {
+			if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+				i++
+				continue
 			}
-			i += n
-			continue
-		}
-		if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+			b = append(b, s[start:i]...)
+			if c == '"' || c == '\\' {
+				b = append(b, '\\', c)
+			} else {
+				b = appendEscape(b, rune(c))
+			}
 			i++
+			start = i
 			continue
 		}
-		b = append(b, s[start:i]...)
-		if c == '"' || c == '\\' {
-			b = append(b, '\\', c)
-		} else { // an escape sequence in a record would act on the terminal that shows it
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		r, n := utf8.DecodeRuneInString(s[i:])
+		bad := r == utf8.RuneError && n == 1
+		if bad || hidden(r) {
+			b = append(b, s[start:i]...)
+			if bad {
+				b = append(b, "\ufffd"...)
+			} else {
+				b = appendEscape(b, r)
+			}
+			start = i + n
 		}
-		i++
-		start = i
+		i += n
 	}
 	return append(append(b, s[start:]...), '"')
+}
+
+// hidden says that a character above ASCII would act on the terminal that shows it (C1
+// controls), split the line for some readers (U+2028, U+2029), or show it in another order
+// than it has (bidirectional controls).
+func hidden(r rune) bool {
+	return r >= 0x80 && r <= 0x9f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+func appendEscape(b []byte, r rune) []byte {
+	const hex = "0123456789abcdef"
+	return append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
 }

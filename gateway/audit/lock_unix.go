@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -22,6 +23,9 @@ func lock(dir string) (*os.File, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		holder, _ := os.ReadFile(path)
 		_ = f.Close() // the lock's error is the one that matters
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock audit directory %s: %w", dir, err)
+		}
 		return nil, fmt.Errorf("%w: %s (process %s): stop it, or use another state directory", ErrLocked, dir, strings.TrimSpace(string(holder)))
 	}
 	_ = f.Truncate(0)                                           // the number only helps a person

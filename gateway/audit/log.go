@@ -3,16 +3,11 @@ package audit
 import (
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,15 +24,25 @@ var (
 type Options struct {
 	Logger       *slog.Logger     // default: discard
 	Now          func() time.Time // default time.Now
-	Key          []byte           // of Digest; default: <dir>/digest.key, made at the first start
+	Key          []byte           // of Digest, 32 bytes; default: <dir>/../keys/audit-digest.key, made at the first start
 	SegmentBytes int64            // a segment over this size is followed by the next; default 64 MiB
 	Queue        int              // notes that may wait; default 8192
 
-	disk disk // tests only
+	// Tests only: a disk that fails, and bounds that are soon reached.
+	disk                     disk
+	noteBytes, decisionBytes int
 }
 
-// maxNoteBytes bounds the notes that wait, in bytes.
-const maxNoteBytes = 16 << 20
+// Bounds of what waits for the disk. Notes and decisions have room of their own, so that no
+// flood of the one refuses the other.
+const (
+	maxNoteBytes     = 16 << 20
+	maxDecisions     = 64 << 10
+	maxDecisionBytes = 64 << 20
+)
+
+// hangs is how long the disk may take for one batch before the log says that it is not well.
+const hangs = 10 * time.Second
 
 // entry is one encoded record on its way to the writer.
 type entry struct {
@@ -54,17 +59,20 @@ type Log struct {
 	macs   sync.Pool // of hash.Hash
 	pool   sync.Pool // of *entry
 
-	mu        sync.Mutex // guards the five below
-	decisions []*entry
-	notes     []*entry
-	noteBytes int
-	dropped   int64
-	closed    bool
+	mu            sync.Mutex // guards the six below; never held while the disk is waited for
+	decisions     []*entry
+	decisionBytes int
+	notes         []*entry
+	noteBytes     int
+	dropped       int64
+	closed        bool
 
 	refusals refusals
 	wake     chan struct{} // holds at most one wake-up
 	stopped  chan struct{} // closed when the writer has ended
 	unwell   atomic.Pointer[error]
+	busy     atomic.Int64 // when the batch began that the disk has not answered, in Unix nanoseconds; 0 for none
+	closeErr error        // set before stopped is closed
 }
 
 // Open takes the directory, mends what a crash has left, and begins a new segment. It fails
@@ -85,6 +93,12 @@ func Open(dir string, o Options) (*Log, error) {
 	if o.disk == nil {
 		o.disk = realDisk{}
 	}
+	if o.noteBytes == 0 {
+		o.noteBytes, o.decisionBytes = maxNoteBytes, maxDecisionBytes
+	}
+	if o.Key != nil && len(o.Key) != keyBytes {
+		return nil, fmt.Errorf("the key of digests has %d bytes; want %d", len(o.Key), keyBytes)
+	}
 	if err := privateDir(dir); err != nil {
 		return nil, err
 	}
@@ -101,7 +115,7 @@ func Open(dir string, o Options) (*Log, error) {
 
 func (l *Log) start() error {
 	if l.o.Key == nil {
-		key, err := digestKey(filepath.Join(l.dir, "digest.key"))
+		key, err := digestKey(keyPath(l.dir))
 		if err != nil {
 			return err
 		}
@@ -114,105 +128,77 @@ func (l *Log) start() error {
 		return err
 	}
 	l.report = found.report
-	w := &writer{log: l, next: found.next}
-	if err := w.newSegment(); err != nil {
+	w := &writer{log: l, next: found.next, durable: found.next}
+	if err := w.begin(found.report); err != nil {
 		return fmt.Errorf("begin audit segment: %w", err)
 	}
 	if found.report != "" {
 		l.o.Logger.Warn("audit log mended", slog.String("report", found.report))
-		if err := l.Note(&Record{ID: NewID(), Time: l.o.Now(), Phase: PhaseRepair, Detail: found.report}); err != nil {
-			return err
-		}
 	}
 	go w.run()
 	return nil
 }
 
-// digestKey reads the key of the arguments' digests, or makes it. Without a key, digests of
-// short arguments could be guessed by trying.
-func digestKey(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		key := make([]byte, 32)
-		_, _ = rand.Read(key) // never fails
-		return key, writeKey(path, key)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open digest key: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s has mode %04o, so others could read it; run: chmod 0600 %s", path, mode, path)
-	}
-	key, err := os.ReadFile(path)
-	if err == nil && len(key) != 32 {
-		err = fmt.Errorf("%s has %d bytes; want 32", path, len(key))
-	}
-	return key, err
-}
-
-// writeKey makes the file whole or not at all.
-func writeKey(path string, key []byte) error {
-	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("make digest key: %w", err)
-	}
-	_, err = f.Write(key)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(path+".new", path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
-		return fmt.Errorf("make digest key: %w", err)
-	}
-	return nil
-}
-
-// Report says what the start has mended, or "".
+// Report says what the start has mended or found, or "".
 func (l *Log) Report() string { return l.report }
 
 // Decide returns nil once the record is on disk. On any error, which wraps ErrUnaudited, the
-// call must not be made; the record may be there all the same when ctx ended first.
+// call must not be made; the record may be there all the same when ctx ended first. The record
+// is not kept, and may be used again.
 func (l *Log) Decide(ctx context.Context, r *Record) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrUnaudited, context.Cause(ctx))
+	}
 	e := l.encode(r)
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: the log is closed", ErrUnaudited)
 	}
+	if n := len(l.decisions); n >= maxDecisions || n > 0 && l.decisionBytes+len(e.tail) > l.o.decisionBytes {
+		l.mu.Unlock()
+		l.release(e)
+		return fmt.Errorf("%w: %d decisions wait for the disk", ErrUnaudited, n)
+	}
 	l.decisions = append(l.decisions, e)
+	l.decisionBytes += len(e.tail)
 	l.mu.Unlock()
 	l.wakeWriter()
 	select {
 	case err := <-e.done:
-		l.pool.Put(e)
+		l.release(e)
 		return err
-	case <-ctx.Done():
+	case <-ctx.Done(): // the writer still has e
 		return fmt.Errorf("%w: %w", ErrUnaudited, context.Cause(ctx))
 	}
 }
 
 // Note queues a record that nobody waits for: outcomes, and refusals of callers who are known.
 // Where the queue is full it drops the record, counts it and returns ErrFull; the count comes
-// into the record when there is room.
+// into the record when there is room. The record is not kept, and may be used again.
 func (l *Log) Note(r *Record) error {
 	e := l.encode(r)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.closed {
+		l.mu.Unlock()
 		return fmt.Errorf("%w: the log is closed", ErrUnaudited)
 	}
-	if len(l.notes) >= l.o.Queue || l.noteBytes+len(e.tail) > maxNoteBytes {
+	if len(l.notes) >= l.o.Queue || l.noteBytes+len(e.tail) > l.o.noteBytes {
 		l.dropped++
+		l.mu.Unlock()
+		l.release(e)
 		return ErrFull
 	}
 	l.notes = append(l.notes, e)
 	l.noteBytes += len(e.tail)
+	l.mu.Unlock()
 	l.wakeWriter()
 	return nil
 }
+
+// Refused counts a refusal of somebody who is nobody. It neither waits nor writes: one record
+// a second says how many there were of each code, and from where some of them came.
+func (l *Log) Refused(source, code string) { l.refusals.add(source, code, l.o.Now) }
 
 func (l *Log) encode(r *Record) *entry {
 	e, ok := l.pool.Get().(*entry)
@@ -223,6 +209,14 @@ func (l *Log) encode(r *Record) *entry {
 	return e
 }
 
+// release gives an entry back that the writer has not.
+func (l *Log) release(e *entry) {
+	const keep = 64 << 10 // one record with large arguments must not hold its memory for ever
+	if cap(e.tail) <= keep {
+		l.pool.Put(e)
+	}
+}
+
 func (l *Log) wakeWriter() {
 	select {
 	case l.wake <- struct{}{}:
@@ -230,36 +224,21 @@ func (l *Log) wakeWriter() {
 	}
 }
 
-// Refused counts a refusal of somebody who is nobody. It neither waits nor writes: one record
-// a second says how many there were of each code, and from where some of them came.
-func (l *Log) Refused(source, code string) { l.refusals.add(source, code) }
-
-// Digest is the keyed digest of b: equal for equal bytes, and of no use to who has not the key.
-func (l *Log) Digest(b []byte) string {
-	mac, ok := l.macs.Get().(hash.Hash)
-	if !ok {
-		mac = hmac.New(sha256.New, l.o.Key)
-	}
-	defer l.macs.Put(mac)
-	mac.Reset()
-	mac.Write(b)
-	const prefix = "hmac-sha256:"
-	var sum [sha256.Size]byte
-	var out [len(prefix) + 2*sha256.Size]byte
-	copy(out[:], prefix)
-	hex.Encode(out[len(prefix):], mac.Sum(sum[:0]))
-	return string(out[:])
-}
-
 // Healthy says why decisions cannot be recorded now, or nil.
 func (l *Log) Healthy() error {
 	if err := l.unwell.Load(); err != nil {
 		return *err
 	}
+	if began := l.busy.Load(); began != 0 {
+		if d := time.Since(time.Unix(0, began)); d > hangs {
+			return fmt.Errorf("the disk of %s has not answered for %s", l.dir, d.Truncate(time.Second))
+		}
+	}
 	return nil
 }
 
 // Close writes what waits, and gives the directory free. Records that come later are refused.
+// Its error says how many records could not be written.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	already := l.closed
@@ -270,5 +249,5 @@ func (l *Log) Close() error {
 	if already {
 		return nil
 	}
-	return errors.Join(l.Healthy(), l.lock.Close())
+	return errors.Join(l.closeErr, l.lock.Close())
 }

@@ -10,27 +10,38 @@ import (
 	"time"
 )
 
-// summaryEvery is how often counts are written.
+// summaryEvery is how often counts are written, and how long a note may be written and not
+// synced.
 const summaryEvery = time.Second
 
 // retryEvery bounds how often a disk that fails is tried again.
 const retryEvery = 200 * time.Millisecond
 
+// maxUnsynced bounds the notes that are kept in memory until a sync covers them, in bytes.
+const maxUnsynced = 4 << 20
+
 // writer is the one goroutine that writes. It takes all that waits, writes it at once, waits
 // for the disk once, and then tells everybody (group commit).
 type writer struct {
-	log  *Log
-	next uint64 // seq of the next record
+	log *Log
 
-	reached uint64 // seq after those that were last tried
+	next    uint64 // seq of the next record
+	durable uint64 // seq after the newest record that a sync has covered
 
-	seg   file // nil after a failure, until a new segment is there
-	path  string
-	size  int64 // bytes of the segment that are known to be good
-	buf   []byte
-	stale bool      // notes were written that no sync has followed
-	tried time.Time // of the newest failure
-	lost  int64     // decisions refused since the failure
+	seg    file // nil after a failure, until a new segment is there
+	path   string
+	first  uint64 // seq of its first record
+	size   int64  // bytes written to the segment
+	synced int64  // of these, bytes that a sync has covered
+
+	buf       []byte
+	loose     []*entry // notes that are written and not synced; the kernel may yet lose them
+	looseSize int
+
+	tried   time.Time // of the newest failure
+	refused int64     // decisions since the first failure
+
+	spareDecisions, spareNotes []*entry // backing arrays, to be used again
 }
 
 func (w *writer) run() {
@@ -39,170 +50,238 @@ func (w *writer) run() {
 	tick := time.NewTicker(summaryEvery)
 	defer tick.Stop()
 	for {
-		summaries := false
+		flush := false
 		select {
 		case <-l.wake:
 		case <-tick.C:
-			summaries = true
+			flush = true
 		}
-		l.mu.Lock()
-		decisions, notes, closed := l.decisions, l.notes, l.closed
-		l.decisions, l.notes, l.noteBytes = nil, nil, 0
-		if summaries || closed {
-			notes = append(notes, w.summaries()...)
-		}
-		l.mu.Unlock()
-		w.batch(decisions, notes, summaries || closed)
-		if closed {
-			w.close()
+		if closed := w.turn(flush); closed {
+			l.closeErr = w.close()
 			return
 		}
 	}
 }
 
-// summaries must be called with the log's mu held.
-func (w *writer) summaries() []*entry {
+// turn writes what waits. While the disk fails it leaves the notes where they are, and refuses
+// the decisions at once.
+func (w *writer) turn(flush bool) (closed bool) {
 	l := w.log
-	var out []*entry
-	for _, r := range l.refusals.take(l.o.Now()) {
-		out = append(out, l.encode(r))
+	l.busy.Store(time.Now().UnixNano())
+	defer l.busy.Store(0)
+	l.mu.Lock()
+	closed = l.closed // nothing is queued after that
+	l.mu.Unlock()
+	if closed {
+		w.tried = time.Time{} // the last chance
 	}
-	if l.dropped > 0 && w.seg != nil {
-		out = append(out, l.encode(&Record{ID: NewID(), Time: l.o.Now(), Phase: PhaseSummary, Code: "dropped", Count: l.dropped,
-			Detail: "records of outcomes and refusals for which there was no room"}))
-		l.dropped = 0
+	err := w.ready()
+	l.mu.Lock()
+	decisions := l.decisions
+	l.decisions, l.decisionBytes = w.spareDecisions[:0], 0
+	var notes []*entry
+	if err == nil {
+		notes = l.notes
+		l.notes, l.noteBytes = w.spareNotes[:0], 0
 	}
-	return out
-}
-
-// batch writes the records and answers for the decisions. sync also waits for the disk where
-// no decision does.
-func (w *writer) batch(decisions, notes []*entry, sync bool) {
-	err := w.write(decisions, notes, sync)
+	l.mu.Unlock()
+	if err == nil {
+		flush = flush || closed
+		if flush {
+			notes = w.addCounts(notes)
+		}
+		err = w.commit(decisions, notes, flush)
+		w.spareNotes = spare(notes)
+	}
 	if err != nil {
-		w.lost += int64(len(decisions))
-		w.keep(notes)
+		w.refused += int64(len(decisions))
 		err = fmt.Errorf("%w: %w", ErrUnaudited, err)
 	}
 	for _, e := range decisions {
 		e.done <- err
 	}
-	if err == nil {
-		for _, e := range notes {
-			w.log.pool.Put(e)
-		}
-	}
-}
-
-// keep queues notes again that could not be written, as far as there is room.
-func (w *writer) keep(notes []*entry) {
-	l := w.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range notes {
-		if len(l.notes) >= l.o.Queue || l.noteBytes+len(e.tail) > maxNoteBytes {
-			l.dropped++
-			continue
-		}
-		l.notes = append(l.notes, e)
-		l.noteBytes += len(e.tail)
-	}
-}
-
-func (w *writer) write(decisions, notes []*entry, sync bool) error {
-	if len(decisions)+len(notes) == 0 && !(sync && w.stale) && w.seg != nil {
-		return nil
-	}
-	if err := w.ready(); err != nil {
-		return err
-	}
-	// Notes first: what they tell of was there before the decisions that wait now.
-	w.buf = w.buf[:0]
-	seq := w.next
-	for _, list := range [2][]*entry{notes, decisions} {
-		for _, e := range list {
-			w.buf = append(w.buf, `{"seq":`...)
-			w.buf = strconv.AppendUint(w.buf, seq, 10)
-			w.buf = append(w.buf, e.tail...)
-			seq++
-		}
-	}
-	w.reached = seq
-	if len(w.buf) > 0 {
-		if n, err := w.seg.Write(w.buf); err != nil || n < len(w.buf) {
-			return w.failed(errors.Join(err, shortWrite(n, len(w.buf))))
-		}
-		w.stale = true
-	}
-	full := w.size+int64(len(w.buf)) >= w.log.o.SegmentBytes
-	if len(decisions) > 0 || sync || full {
-		if err := w.seg.Sync(); err != nil {
-			return w.failed(err)
-		}
-		w.stale = false
-	}
-	w.size += int64(len(w.buf))
-	w.next = seq
-	if full {
+	w.spareDecisions = spare(decisions)
+	if !closed {
 		w.rotate()
 	}
-	const keepBuffer = 1 << 20
-	if cap(w.buf) > keepBuffer {
+	return closed
+}
+
+// spare makes a backing array free for use again, unless a flood has made it large.
+func spare(list []*entry) []*entry {
+	if cap(list) > 4096 {
+		return nil
+	}
+	clear(list)
+	return list[:0]
+}
+
+// addCounts adds what was only counted since the last time.
+func (w *writer) addCounts(notes []*entry) []*entry {
+	l := w.log
+	for _, r := range l.refusals.take(l.o.Now()) {
+		notes = append(notes, l.encode(r))
+	}
+	l.mu.Lock()
+	dropped := l.dropped
+	l.dropped = 0
+	l.mu.Unlock()
+	if dropped > 0 {
+		notes = append(notes, l.encode(&Record{ID: NewID(), Time: l.o.Now(), Phase: PhaseSummary, Code: "dropped", Count: dropped,
+			Detail: "records of outcomes and refusals for which there was no room"}))
+	}
+	return notes
+}
+
+// commit writes the records, and waits for the disk where a decision does. On failure the
+// notes are back in the queue.
+func (w *writer) commit(decisions, notes []*entry, flush bool) error {
+	w.buf = w.buf[:0]
+	// Notes first: what they tell of was there before the decisions that wait now.
+	w.add(notes)
+	w.add(decisions)
+	for _, e := range notes {
+		w.loose = append(w.loose, e)
+		w.looseSize += len(e.tail)
+	}
+	if err := w.write(); err != nil {
+		return w.failed(err)
+	}
+	if len(decisions) > 0 || w.size > w.synced && (flush || w.full() || w.looseSize > maxUnsynced) {
+		return w.sync()
+	}
+	return nil
+}
+
+func (w *writer) add(list []*entry) {
+	for _, e := range list {
+		w.buf = append(w.buf, `{"seq":`...)
+		w.buf = strconv.AppendUint(w.buf, w.next, 10)
+		w.buf = append(w.buf, e.tail...)
+		w.next++
+	}
+}
+
+func (w *writer) write() error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	n, err := w.seg.Write(w.buf)
+	if err != nil {
+		return err
+	}
+	if n < len(w.buf) {
+		return fmt.Errorf("write %s: wrote %d of %d bytes", w.path, n, len(w.buf))
+	}
+	w.size += int64(n)
+	const keep = 1 << 20
+	if cap(w.buf) > keep {
 		w.buf = nil
 	}
 	return nil
 }
 
-func shortWrite(n, want int) error {
-	if n < want {
-		return fmt.Errorf("wrote %d of %d bytes", n, want)
+func (w *writer) sync() error {
+	if err := w.seg.Sync(); err != nil {
+		return w.failed(err)
 	}
+	w.synced, w.durable = w.size, w.next
+	for i, e := range w.loose {
+		w.log.release(e)
+		w.loose[i] = nil
+	}
+	w.loose, w.looseSize = w.loose[:0], 0
 	return nil
 }
 
-// ready makes sure that there is a segment to write to.
+func (w *writer) full() bool { return w.size >= w.log.o.SegmentBytes }
+
+// failed gives the segment up, and puts back in the queue what may be lost with it. The
+// segment is never synced again: after a failed sync the kernel marks the pages clean and may
+// drop them, so that the next sync of the file reports a success which says nothing about
+// them. Hence the next segment is another file, and what the failed one holds beyond its last
+// good sync counts as not written.
+func (w *writer) failed(err error) error {
+	l := w.log
+	w.tried = time.Now()
+	if l.unwell.Load() == nil {
+		l.o.Logger.Error("audit log cannot be written: calls are refused", slog.Any("error", err))
+	}
+	l.unwell.Store(&err)
+	w.abandon()
+	if len(w.loose) > 0 {
+		l.mu.Lock()
+		l.notes = append(w.loose, l.notes...)
+		l.noteBytes += w.looseSize
+		l.mu.Unlock()
+		w.loose, w.looseSize = nil, 0
+	}
+	return err
+}
+
+// abandon cuts the segment back to what is on disk, or removes it where nothing is. A cut may
+// be undone by a power cut, since the file is not synced again, so its numbers are not given
+// again. A segment that was removed cannot come back under a name that is made anew.
+func (w *writer) abandon() {
+	if w.seg == nil {
+		return
+	}
+	_ = w.seg.Truncate(w.synced) // only tidies: the numbers beyond are named in the next segment
+	_ = w.seg.Close()            // nothing more can be done
+	if w.synced == 0 && os.Remove(w.path) == nil {
+		w.next = w.first
+	}
+	w.seg = nil
+}
+
+// ready makes sure that there is a segment to write to. After a failure it tries anew, at most
+// every retryEvery, and the log is well again only when a record has come to the disk: a full
+// disk still makes empty files.
 func (w *writer) ready() error {
 	if w.seg != nil {
 		return nil
 	}
-	if since := time.Since(w.tried); since < retryEvery {
-		return w.log.Healthy()
+	l := w.log
+	if time.Since(w.tried) < retryEvery {
+		return l.Healthy()
 	}
-	if err := w.newSegment(); err != nil {
+	detail := "the record could be written again; the calls counted here were refused"
+	if w.next > w.durable {
+		detail += fmt.Sprintf("; the numbers %d to %d were acknowledged to nobody", w.durable, w.next-1)
+	}
+	if err := w.begin(detail); err != nil {
 		return w.failed(err)
 	}
-	w.log.unwell.Store(nil)
-	w.log.o.Logger.Info("audit log writes again", slog.Int64("refused", w.lost))
-	e := w.log.encode(&Record{ID: NewID(), Time: w.log.o.Now(), Phase: PhaseRepair, Count: w.lost,
-		Detail: "the record could be written again; the calls counted here were refused"})
-	w.lost = 0
-	w.keep([]*entry{e})
-	w.log.wakeWriter()
+	l.unwell.Store(nil)
+	l.o.Logger.Info("audit log writes again", slog.Int64("refused", w.refused))
+	w.refused = 0
 	return nil
 }
 
-// failed gives the segment up. It is cut back to what is known to be good, and never synced
-// again: after a failed sync the kernel may have dropped the data and report success the next
-// time. The next segment is another file.
-func (w *writer) failed(err error) error {
-	w.tried = time.Now()
-	if w.log.unwell.Load() == nil {
-		w.log.o.Logger.Error("audit log cannot be written: calls are refused", slog.Any("error", err))
+// begin makes a segment whose first record, on disk when it returns, is of phase repair; with
+// no detail, the segment is empty.
+func (w *writer) begin(detail string) error {
+	if err := w.newSegment(); err != nil {
+		return err
 	}
-	w.log.unwell.Store(&err)
-	if w.seg != nil {
-		// What follows the good part was acknowledged to nobody. Where it cannot be cut off, its
-		// numbers are not given again.
-		if w.seg.Truncate(w.size) != nil {
-			w.next = w.reached
-		}
-		_ = w.seg.Close() // nothing more can be done
-		if w.size == 0 {
-			_ = os.Remove(w.path) // its name is needed for the next
-		}
-		w.seg = nil
+	if detail == "" {
+		return nil
 	}
-	return err
+	l := w.log
+	e := l.encode(&Record{ID: NewID(), Time: l.o.Now(), Phase: PhaseRepair, Count: w.refused, Detail: detail})
+	defer l.release(e)
+	w.buf = w.buf[:0]
+	w.add([]*entry{e})
+	err := w.write()
+	if err == nil {
+		err = w.seg.Sync()
+	}
+	if err != nil {
+		w.abandon()
+		return err
+	}
+	w.synced, w.durable = w.size, w.next
+	return nil
 }
 
 func (w *writer) newSegment() error {
@@ -214,27 +293,45 @@ func (w *writer) newSegment() error {
 	if err != nil {
 		return err
 	}
-	w.seg, w.path, w.size, w.stale = seg, path, 0, false
+	w.seg, w.path, w.first, w.size, w.synced = seg, path, w.next, 0, 0
 	return nil
 }
 
-// rotate begins the next segment. If that fails, the next batch tries again.
+// rotate begins the next segment when this one is full. If that fails it goes on growing,
+// which is better than refusing, and the next turn tries again. A full segment is synced.
 func (w *writer) rotate() {
+	if w.seg == nil || !w.full() || w.size > w.synced {
+		return
+	}
 	old := w.seg
 	if err := w.newSegment(); err != nil {
-		w.log.o.Logger.Warn("audit segment not rotated", slog.Any("error", err))
-		return // the full segment goes on growing, which is better than refusing
+		if time.Since(w.tried) >= summaryEvery { // not with every batch
+			w.tried = time.Now()
+			w.log.o.Logger.Warn("audit segment not rotated", slog.Any("error", err))
+		}
+		return
 	}
 	if err := old.Close(); err != nil {
 		w.log.o.Logger.Warn("audit segment not closed", slog.Any("error", err))
 	}
 }
 
-func (w *writer) close() {
-	if w.seg == nil {
-		return
+// close says what could not be written. The log is closed, so nothing more comes.
+func (w *writer) close() error {
+	l := w.log
+	lost := int64(len(l.notes)) + l.dropped
+	for _, r := range l.refusals.take(l.o.Now()) {
+		lost += r.Count
 	}
-	if err := errors.Join(w.seg.Sync(), w.seg.Close()); err != nil {
-		w.log.unwell.Store(&err)
+	var err error
+	if w.seg != nil {
+		err = w.seg.Close() // all of it is synced
 	}
+	if err == nil {
+		err = l.Healthy()
+	}
+	if err != nil || lost > 0 {
+		return errors.Join(err, fmt.Errorf("close audit log: %d records are lost", lost))
+	}
+	return nil
 }
