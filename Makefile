@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # programs from outside.
 PACKAGES = $$(go list ./... | grep -v '^sallyport/test/')
 
-.PHONY: help build test lint unit fuzz
+.PHONY: help build test lint unit fuzz bench demo
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,25 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
 	done
+
+bench: nginx ## measure beside a direct call, httputil.ReverseProxy and nginx; BENCH_JSON=FILE keeps the numbers
+	go build -o $(CACHE)/bin/bench ./test/bench
+	BENCH_NGINX=$(NGINX) $(CACHE)/bin/bench $(BENCHFLAGS)
+
+demo: build ## the phishing story, played through the real gateway
+	bin/sallyport demo --once
+
+# nginx comes from the system or, unpacked and not installed, from its Debian package.
+NGINX := $(or $(BENCH_NGINX),$(shell PATH="$$PATH:/usr/sbin" command -v nginx),$(CACHE)/nginx/usr/sbin/nginx)
+.PHONY: nginx
+nginx:
+	@if ! [ -x "$(NGINX)" ]; then \
+	  mkdir -p $(CACHE)/nginx && cd $(CACHE)/nginx; \
+	  apt-get download nginx || { apt-get update && apt-get download nginx; } \
+	    || { echo "make bench needs nginx: install it (Debian: apt-get install nginx), or set BENCH_NGINX to its binary"; exit 1; }; \
+	  dpkg -x nginx_*.deb .; \
+	fi
+	@$(NGINX) -v 2>/dev/null || { echo "$(NGINX) does not run: install nginx (Debian: apt-get install nginx), or set BENCH_NGINX to its binary"; exit 1; }
 
 $(STATICCHECK):
 	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck@$(subst staticcheck-,,$(notdir $@))

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+)
+
+// The same binary plays the small parts: `bench ROLE …`. Without a role it conducts.
+var roles = map[string]func(args []string) error{
+	"load":         loadMain,
+	"streams":      streamsMain,
+	"upstream":     upstreamMain,
+	"reverseproxy": reverseProxyMain,
+	"fileserver":   fileServerMain,
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		if role, ok := roles[os.Args[1]]; ok {
+			exit(role(os.Args[2:]))
+		}
+	}
+	exit(conduct())
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// options are the conductor's flags.
+type options struct {
+	binary   string
+	nginx    string
+	json     string
+	rounds   int
+	duration time.Duration
+	callers  int
+	only     string
+}
+
+func conduct() error {
+	var o options
+	flag.StringVar(&o.binary, "sallyport", "", "the gateway's binary; default: build it")
+	flag.StringVar(&o.nginx, "nginx", os.Getenv("BENCH_NGINX"), "nginx's binary; \"\" leaves it out")
+	flag.StringVar(&o.json, "json", os.Getenv("BENCH_JSON"), "file for the numbers")
+	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
+	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
+	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, lists, rules or streams")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	for _, group := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"throughput", b.throughput},
+		{"lists", b.lists},
+		{"rules", b.rules},
+		{"streams", b.streams},
+	} {
+		if o.only != "" && o.only != group.name {
+			continue
+		}
+		if err := group.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", group.name, err)
+		}
+	}
+	return b.report.write(o.json)
+}
