@@ -12,13 +12,26 @@ import (
 	"sallyport/gateway/config"
 )
 
-func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ())) }
+func main() {
+	ctx, end := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		end()
+		<-signals // whoever sends two has waited long enough
+		os.Exit(exitFailed)
+	}()
+	os.Exit(runUntil(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Environ()))
+}
 
 // run is the program: its exit code is returned.
 func run(args []string, in io.Reader, out, talk io.Writer, environ []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal ends the process at once
+	return runUntil(context.Background(), args, in, out, talk, environ)
+}
+
+// runUntil is run, brought to a graceful end when ctx ends.
+func runUntil(ctx context.Context, args []string, in io.Reader, out, talk io.Writer, environ []string) int {
 	a := &app{in: in, out: out, talk: talk, env: config.Environ(environ)}
 	return a.exit(a.execute(ctx, args))
 }

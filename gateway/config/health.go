@@ -58,7 +58,7 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.current.servers)) {
 		if err := s.current.servers[name].server.Err(); err != nil {
-			lines = append(lines, fmt.Sprintf("server %s is unavailable: %s", name, err))
+			lines = append(lines, fmt.Sprintf("server %s is unavailable: %s", name, oneLine(err)))
 		}
 	}
 	return ready, lines
@@ -90,4 +90,16 @@ func (s *Service) AdminHandler() http.Handler {
 		}
 		_, _ = w.Write([]byte(strings.Join(append([]string{first}, lines...), "\n") + "\n")) // likewise
 	})
+}
+
+// oneLine says joined errors once each.
+func oneLine(err error) string {
+	var said []string
+	for line := range strings.Lines(err.Error()) {
+		line = strings.TrimSpace(line)
+		if !slices.ContainsFunc(said, func(s string) bool { return strings.HasSuffix(s, line) }) {
+			said = append(said, line)
+		}
+	}
+	return strings.Join(said, "; ")
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"sallyport/gateway"
@@ -16,7 +17,9 @@ func (c *Config) Probe(ctx context.Context) map[string]error {
 		asked.Go(func() {
 			up, err := s.upstream(c.Limits.CallTimeout.Std())
 			if err == nil {
-				err = gateway.NewServer(name, up, nil).Refresh(ctx)
+				if failed := gateway.NewServer(name, up, nil).Refresh(ctx); failed != nil {
+					err = errors.New(oneLine(failed))
+				}
 				up.Close()
 			}
 			mu.Lock()

@@ -10,8 +10,9 @@ call(roles, tool, arguments) := {
 	"arguments": arguments,
 }
 
+# The tests bring their own lists, so that data.json can change without them.
 allowed(input_) if {
-	authz.allow with input as input_
+	authz.allow with input as input_ with data.folders as ["/srv/docs/"] with data.reads as ["read_file"]
 	count(authz.deny) == 0 with input as input_
 }
 

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sallyport/gateway/config"
+	"sallyport/identity/mint"
+)
+
+// slowServer is an MCP server whose calls wait, and whose GET is a stream without an end.
+type slowServer struct {
+	*httptest.Server
+	began, release chan struct{}
+}
+
+func newSlowServer(t *testing.T) *slowServer {
+	s := &slowServer{began: make(chan struct{}, 8), release: make(chan struct{})}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		result := `{"tools":[{"name":"slow","inputSchema":{"type":"object"}}]}`
+		switch {
+		case strings.Contains(string(body), `"server/discover"`):
+			result = `{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"serverInfo":{"name":"slow","version":"1"},"resultType":"complete"}`
+		case strings.Contains(string(body), `"subscriptions/listen"`):
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, ": open\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			return
+		case strings.Contains(string(body), `"tools/call"`):
+			s.began <- struct{}{}
+			select {
+			case <-s.release:
+			case <-r.Context().Done():
+			}
+			result = `{"content":[{"type":"text","text":"done after all"}],"resultType":"complete"}`
+		case strings.Contains(string(body), `"initialize"`):
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		id := "null"
+		if _, after, ok := strings.Cut(string(body), `"id":`); ok {
+			id, _, _ = strings.Cut(after, ",")
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, id, result)
+	}))
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	return s
+}
+
+// settings are the environment of a gateway before the server, and a token for it.
+func settings(t *testing.T, upstream string) (env map[string]string, token string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "authz.rego"), []byte("package mcp.authz\n\nallow if \"reader\" in input.subject.roles\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var free [2]string
+	for i := range free {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		free[i] = ln.Addr().String()
+	}
+	env = map[string]string{"SALLYPORT_UPSTREAM": upstream, "SALLYPORT_POLICIES": dir, "SALLYPORT_STATE": filepath.Join(dir, "state"),
+		"SALLYPORT_LISTEN": free[0], "SALLYPORT_ADMIN_LISTEN": free[1]}
+	cfg, err := config.Load("", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := cfg.OpenKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer, err := cfg.Issuer(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, err = issuer.Mint(mint.Request{Subject: "dev", ClientID: "test", Roles: []string{"reader"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return env, token
+}
+
+func waitReady(t *testing.T, admin string) {
+	t.Helper()
+	if err := until("ready", func() (bool, string) {
+		status, body, err := fetch("http://" + admin + "/readyz")
+		return err == nil && status == http.StatusOK, body
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// Ready comes a moment before the listener of the clients.
+}
+
+func TestAStopLetsCallsEndAndEndsStreams(t *testing.T) {
+	slow := newSlowServer(t)
+	env, token := settings(t, slow.URL)
+	cfg, err := config.Load("", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	waitReady(t, env["SALLYPORT_ADMIN_LISTEN"])
+	url := "http://" + env["SALLYPORT_LISTEN"] + "/mcp"
+	if err := until("it listens", func() (bool, string) { _, _, err := fetch(url); return err == nil, "" }); err != nil {
+		t.Fatal(err)
+	}
+	stream := openStream(t, url, token)
+	answer := make(chan string, 1)
+	go func() {
+		text, err := callTool(url, token, "slow")
+		answer <- fmt.Sprintf("%s %v", text, err)
+	}()
+	<-slow.began
+
+	stop()
+	if _, err := io.Copy(io.Discard, stream); err != nil && !strings.Contains(err.Error(), "EOF") {
+		t.Errorf("the stream ended with %v", err)
+	}
+	if err := until("no more is accepted", func() (bool, string) { _, _, err := fetch(url); return err != nil, "" }); err != nil {
+		t.Fatal(err)
+	}
+	if status, body, err := fetch("http://" + env["SALLYPORT_ADMIN_LISTEN"] + "/readyz"); err != nil || status != 503 || body != "not ready\ndraining\n" {
+		t.Errorf("readyz while draining: %d %q %v", status, body, err)
+	}
+	select {
+	case err := <-ended:
+		t.Fatalf("ended with a call in flight: %v", err)
+	default:
+	}
+	close(slow.release)
+	if got := <-answer; got != "done after all <nil>" {
+		t.Errorf("the call in flight: %s; want its answer", got)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
+
+func openStream(t *testing.T, url, token string) io.Reader {
+	t.Helper()
+	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` +
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer " + token},
+		"Mcp-Protocol-Version": {"2026-07-28"}, "Mcp-Method": {"subscriptions/listen"}}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(resp.Body)
+		t.Fatalf("stream: %d %s", resp.StatusCode, text)
+	}
+	return resp.Body
+}
+
+func TestASecondSignalEndsAtOnce(t *testing.T) {
+	slow := newSlowServer(t)
+	env, token := settings(t, slow.URL)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// TestMain runs the program where it is called by its name.
+	link := filepath.Join(t.TempDir(), "sallyport")
+	if err := os.Symlink(program, link); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), link, "serve")
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	talk, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewScanner(talk)
+	waitFor := func(text string) {
+		t.Helper()
+		for said.Scan() {
+			if strings.Contains(said.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("ended without saying %s", text)
+	}
+	waitFor("msg=serving address")
+	go func() { _, _ = callTool("http://"+env["SALLYPORT_LISTEN"]+"/mcp", token, "slow") }() // cut off: that is the point
+	<-slow.began
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	waitFor("msg=stopping")
+	begin := time.Now()
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for said.Scan() { //nolint:revive // read it out, so that Wait may close it
+	}
+	err = cmd.Wait()
+	if took := time.Since(begin); err == nil || took > drainTime/2 {
+		t.Errorf("ended with %v after %s; want it killed at once", err, took)
+	}
+}
