@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 )
 
-// errCancelled is why an exchange ends that its own caller has cancelled.
-var errCancelled = errors.New("cancelled by the client")
+// Why an exchange ends before its answer.
+var (
+	errCancelled  = errors.New("cancelled by the client")
+	errClientGone = errors.New("the client has gone")
+)
 
 // forward spends the permit and answers with what came back.
 func (x *exchange) forward(ctx context.Context, who *identity.Principal, call checked, permit *Permit) error {
@@ -62,14 +66,14 @@ func (x *exchange) lifetime(ctx context.Context, who *identity.Principal, call c
 	if call.msg.Kind != wire.Request {
 		return ctx, stop, func() { stop(nil) }
 	}
-	land := x.g.flights.Start(call.server.Name, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
+	land := x.g.flights.Start(call.server.Name, call.session, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
 	return ctx, stop, func() { land(); stop(nil) }
 }
 
 // cancelOwn cancels a call of the caller's own. Without a session the upstream could not tell
 // whose request the id names, so the notification stays here and the exchange is ended.
 func (x *exchange) cancelOwn(who *identity.Principal, call checked) error {
-	x.g.flights.Cancel(call.server.Name, who.Key(), string(call.msg.RequestID))
+	x.g.flights.Cancel(call.server.Name, "", who.Key(), string(call.msg.RequestID))
 	x.w.WriteHeader(http.StatusAccepted)
 	x.outcome("ok", "")
 	return nil
@@ -178,6 +182,10 @@ func (r *relay) plain(reply *Reply) error {
 func (r *relay) events(body io.Reader, endless bool) error {
 	out, release := r.beginStream(endless)
 	defer release()
+	// In the older era this ends the stream and not the call: the server goes on, and the client
+	// may fetch the answer from another stream.
+	defer context.AfterFunc(r.r.Context(), func() { r.stop(errClientGone) })()
+	defer r.owe()
 	reader := wire.NewEventReader(body, int(r.snap.Limits.ResultBytes))
 	for {
 		ev, err := reader.Next()
@@ -191,8 +199,8 @@ func (r *relay) events(body io.Reader, endless bool) error {
 		if err != nil {
 			return r.broken(out, err)
 		}
-		if err := out.write(raw, !reader.Buffered()); err != nil && r.msg.Era == wire.Modern {
-			r.outcome("cancelled", "the client has gone")
+		if err := out.write(raw, !reader.Buffered()); err != nil {
+			r.outcome("cancelled", errClientGone.Error())
 			return nil
 		}
 	}
@@ -201,6 +209,18 @@ func (r *relay) events(body io.Reader, endless bool) error {
 	}
 	r.outcome("ok", "")
 	return nil
+}
+
+// owe remembers a request of a session whose stream ended without its answer.
+func (r *relay) owe() {
+	if r.answered || r.msg.Era != wire.Legacy || r.msg.Kind != wire.Request || r.call.session == "" {
+		return
+	}
+	call := r.call
+	call.listing = nil
+	call.msg = &wire.Message{Era: r.msg.Era, Version: r.msg.Version, Kind: r.msg.Kind, Method: r.msg.Method,
+		ID: bytes.Clone(r.msg.ID), Name: strings.Clone(r.msg.Name)} // without the body, which may be large
+	r.g.owed.Add(call.server.Name, call.session, r.who.Key(), string(call.msg.ID), call)
 }
 
 func upstreamStreamError(err error) error {

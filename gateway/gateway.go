@@ -43,6 +43,7 @@ type Gateway struct {
 	questions *session.Questions
 	handles   *session.Handles
 	flights   *session.Flights
+	owed      *session.Owed[checked]
 	sealer    *session.Sealer
 	views     *catalog.Views
 	streams   streams
@@ -69,6 +70,7 @@ func New(o Options) (*Gateway, error) {
 		questions: session.NewQuestions(maxQuestions),
 		handles:   session.NewHandles(maxHandles),
 		flights:   session.NewFlights(),
+		owed:      session.NewOwed[checked](maxQuestions),
 		views:     catalog.NewViews(viewBytes),
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
@@ -23,7 +24,7 @@ func (x *exchange) serveTools(ctx context.Context, who *identity.Principal, call
 		return refuse(CodeInvalidParams, "Invalid cursor")
 	}
 	in := x.input(who, call)
-	key := catalog.ViewKey{Revision: x.snap.Policy.Revision(), SubjectKey: x.snap.Policy.SubjectKey(in.Subject) + grantKey(who),
+	key := catalog.ViewKey{Revision: x.snap.viewRevision(), SubjectKey: x.snap.Policy.SubjectKey(in.Subject) + grantKey(who),
 		Server: call.server.Name, Digest: call.listing.Digest, Cursor: cursorKey(call.msg), Era: call.msg.Era}
 	view, err := x.g.views.Get(key, func() ([]byte, error) {
 		return x.filter(context.WithoutCancel(ctx), who, call, page, "tools")
@@ -46,20 +47,25 @@ func cursorKey(msg *wire.Message) string {
 	return "=" + msg.Cursor
 }
 
-// grantKey keeps callers under a grant apart: a policy may read the grant.
+// grantKey keeps callers under a grant apart: a policy may read the grant, and when it ends.
 func grantKey(who *identity.Principal) string {
 	if who.Grant == "" {
 		return ""
 	}
-	return "\x00" + who.Grant
+	return "\x00" + who.Expires.UTC().Format(time.RFC3339Nano) + who.Key() + "\x00" + who.Task
+}
+
+// viewRevision tells views of one policy apart by whether it is enforced.
+func (s *Snapshot) viewRevision() string {
+	if s.RecordOnly {
+		return s.Policy.Revision() + " record-only"
+	}
+	return s.Policy.Revision()
 }
 
 // filter returns the page's result with what the caller may use.
 func (x *exchange) filter(ctx context.Context, who *identity.Principal, call checked, page *catalog.Page, member string) ([]byte, error) {
 	era := call.msg.Era
-	if x.snap.RecordOnly {
-		return page.Filter(era, func(i int) bool { return page.Names[i] != "" }), nil
-	}
 	listing := call.listing
 	if member == "tools" && listing == nil {
 		var err error
@@ -76,6 +82,9 @@ func (x *exchange) filter(ctx context.Context, who *identity.Principal, call che
 		in.Request.Era = era.String()
 		if !x.describe(in, who, call, listing, member, page.Names[i]) {
 			return false
+		}
+		if x.snap.RecordOnly {
+			return true
 		}
 		visible, err := x.snap.Policy.Visible(ctx, in)
 		failed = err

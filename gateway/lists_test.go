@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"sallyport/gateway/wire"
 )
 
 func toolNames(t *testing.T, body string) []string {
@@ -141,5 +144,48 @@ func TestServerThatNeverAnsweredIsUnavailable(t *testing.T) {
 	}
 	if n := len(f.up.requests()); n != 0 {
 		t.Errorf("%d requests reached the upstream; want 0", n)
+	}
+}
+
+// A client that hears of a change asks for the list at once, and gets the new one.
+func TestChangeIsToldWhenTheNewListIsThere(t *testing.T) {
+	f := newFixture(t)
+	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+		f.up.tools = `{"name":"ask","inputSchema":{"type":"object"}}`
+		return sseReply(`data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` + "\n\n" + `data: {"jsonrpc":"2.0","id":7,"result":{}}` + "\n\n"), nil
+	}
+	told := 0
+	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.g.ServeHTTP(&watcher{ResponseWriter: w, seen: func(p []byte) {
+			if strings.Contains(string(p), "list_changed") {
+				told = len(f.server.listing(wire.Legacy).Tools)
+			}
+		}}, r)
+	})
+	f.post(f.reader, legacyCall("ask", `{}`))
+	if told != 1 {
+		t.Errorf("when the client was told, the catalogue had %d tools; want the new one", told)
+	}
+}
+
+type watcher struct {
+	http.ResponseWriter
+	seen func([]byte)
+}
+
+func (w *watcher) Write(p []byte) (int, error) { w.seen(p); return w.ResponseWriter.Write(p) }
+
+// Turning enforcement on or off changes lists as well, though the policy is the same.
+func TestListsFollowEnforcement(t *testing.T) {
+	f := newFixture(t)
+	f.snap.RecordOnly = true
+	f.swap()
+	if got := toolNames(t, f.post(f.reader, listTools).Body.String()); !slices.Equal(got, []string{"read_file", "ask", "write_file"}) {
+		t.Errorf("record-only list %v; want all sound tools", got)
+	}
+	f.snap.RecordOnly = false
+	f.swap()
+	if got := toolNames(t, f.post(f.reader, listTools).Body.String()); !slices.Equal(got, []string{"read_file", "ask"}) {
+		t.Errorf("enforced list %v", got)
 	}
 }

@@ -37,12 +37,13 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 		return r.question(reply)
 	case wire.Notification:
 		if reply.Method == wire.NotifyToolsChanged {
-			r.call.server.refreshSoon()
+			// The client will ask for the list at once, and must not get the old one.
+			r.call.server.refreshSince(r.ctx, time.Now())
 		}
 		return raw, nil
 	}
-	if r.msg == nil { // a resumed stream carries answers to earlier requests of the same session
-		return raw, nil
+	if r.msg == nil {
+		return r.resumed(reply)
 	}
 	// An error about a request that could not be read has no id; it is still the answer.
 	if !strictjson.Equal(reply.ID, r.msg.ID) && !(reply.Error != nil && reply.ID == nil) {
@@ -50,6 +51,20 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 	}
 	r.answered = true
 	return r.response(reply)
+}
+
+// resumed passes an answer that a client fetches from a stream of its session. It is judged as
+// the request was; an answer to no request of this caller is dropped.
+func (r *relay) resumed(reply *wire.Reply) ([]byte, error) {
+	call, ok := r.g.owed.Take(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID))
+	if !ok {
+		return nil, nil
+	}
+	x := *r.exchange
+	x.snap, x.msg = r.g.snapshot.Load(), call.msg
+	call.listing = call.server.listing(call.msg.Era)
+	earlier := &relay{exchange: &x, ctx: r.ctx, stop: r.stop, who: r.who, call: call}
+	return earlier.response(reply)
 }
 
 // response applies to the answer what belongs to the request's method.

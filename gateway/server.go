@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +25,10 @@ type Server struct {
 	log       *slog.Logger
 	catalogue atomic.Pointer[catalogue]
 	wake      chan struct{} // holds at most one request for a refresh
-	lastError atomic.Pointer[error]
+
+	refreshing sync.Mutex // one refresh at a time; guards asked
+	asked      time.Time  // when the newest refresh began
+	lastError  atomic.Pointer[error]
 }
 
 // catalogue is what one round of asking has found. It is immutable.
@@ -70,6 +74,7 @@ const (
 	refreshEvery    = time.Minute
 	refreshAtLeast  = 15 * time.Second
 	refreshTimeout  = 30 * time.Second
+	changedTimeout  = 5 * time.Second // how long a notice of change waits for the new list
 	maxPages        = 1000
 	firstBackoff    = 250 * time.Millisecond
 	longestBackoff  = 30 * time.Second
@@ -100,9 +105,33 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
+// refreshSince returns when the catalogue is newer than since, or could not be made so in
+// time. Many streams that hear of one change cost one refresh.
+func (s *Server) refreshSince(ctx context.Context, since time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
+	defer cancel()
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	if s.asked.After(since) {
+		return
+	}
+	if err := s.refresh(ctx); err != nil {
+		s.log.Warn("catalogue not refreshed", slog.Any("error", err))
+		s.refreshSoon()
+	}
+}
+
 // Refresh asks for the tools once, in every era that the server speaks. When it fails the old
 // catalogue stays.
 func (s *Server) Refresh(ctx context.Context) error {
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	return s.refresh(ctx)
+}
+
+// refresh must be called with refreshing held.
+func (s *Server) refresh(ctx context.Context) error {
+	s.asked = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	next := &catalogue{}
@@ -203,7 +232,7 @@ func (s *Server) fetchTools(ctx context.Context, era wire.Era, session string) (
 		}
 		span, more := strictjson.Find(reply.result, "nextCursor")
 		if !more || string(span.Of(reply.result)) == "null" {
-			listing, err := catalog.BuildListing(era, pages)
+			listing, err := s.build(era, pages)
 			return listing, ttl, err
 		}
 		cursor = span.Of(reply.result)
@@ -212,6 +241,14 @@ func (s *Server) fetchTools(ctx context.Context, era wire.Era, session string) (
 		}
 	}
 	return nil, 0, fmt.Errorf("%w: the tool list has over %d pages", ErrTooLarge, maxPages)
+}
+
+// build keeps the compiled schemas of tools that have not changed.
+func (s *Server) build(era wire.Era, pages []catalog.PageResult) (*catalog.Listing, error) {
+	if old := s.listing(era); old != nil {
+		return old.Refresh(pages)
+	}
+	return catalog.BuildListing(era, pages)
 }
 
 type answer struct {

@@ -287,3 +287,36 @@ func TestDisconnectCancelsOnlyInTheNewerEra(t *testing.T) {
 		})
 	}
 }
+
+// An answer that a client fetches from another stream of its session is judged as it would
+// have been on its own: filtered, bound, or dropped where nobody is owed it.
+func TestResumedAnswerIsJudgedLikeAnyOther(t *testing.T) {
+	f := newFixture(t)
+	list := `{"jsonrpc":"2.0","id":9,"result":{"resources":[{"uri":"file:///srv/a"},{"uri":"file:///etc/x"}]}}`
+	f.up.answer = func(_ context.Context, out Outbound) (*Reply, error) {
+		if out.Method == http.MethodGet {
+			return sseReply("id: 2\ndata: " + list + "\n\nid: 3\ndata: " + strings.Replace(list, `"id":9`, `"id":10`, 1) + "\n\n" +
+				`data: {"jsonrpc":"2.0","id":7,"result":{"task":{"taskId":"t1","status":"working"}}}` + "\n\n"), nil
+		}
+		return sseReply("id: 1\nretry: 5\ndata: \n\n"), nil // ended before its answer
+	}
+	f.withSession("s1")
+	f.post(f.reader, initialize)
+	f.post(f.reader, `{"jsonrpc":"2.0","id":9,"method":"resources/list"}`, wire.HeaderSession, "s1")
+	f.post(f.reader, legacyCall("ask", `{}`), wire.HeaderSession, "s1")
+	w := f.do("GET", f.reader, "", wire.HeaderSession, "s1", wire.HeaderLastEventID, "1")
+	want := "id: 2\ndata: " + strings.Replace(list, `,{"uri":"file:///etc/x"}`, "", 1) + "\n\n" +
+		`data: {"jsonrpc":"2.0","id":7,"result":{"task":{"taskId":"t1","status":"working"}}}` + "\n\n"
+	if got := w.Body.String(); got != want {
+		t.Errorf("client got\n%s; want\n%s", got, want)
+	}
+	if tool, ok := f.g.handles.Tool("files", "t1", "23:"); ok {
+		t.Errorf("the task is a stranger's: %s", tool)
+	}
+	if got := toolText(f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"tasks/get","params":{"taskId":"t1"}}`, wire.HeaderSession, "s1").Body.String()); got == "-32602 Unknown task" {
+		t.Error("the task of a resumed answer is not bound to its owner")
+	}
+	if again := f.do("GET", f.reader, "", wire.HeaderSession, "s1"); strings.Contains(again.Body.String(), `"id":9`) {
+		t.Errorf("an answer that was given came again: %s", again.Body)
+	}
+}

@@ -183,12 +183,29 @@ func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, i
 		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalEvaluatedRuleTracker(rules),
 		rego.EvalTime(in.Request.Time))
 	if err != nil {
-		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
+		return Decision{}, evalError(err)
 	}
 	if len(rs) != 1 {
 		return Decision{}, fmt.Errorf("evaluate policy: %d answers; want 1", len(rs))
 	}
 	return g.decision(rs[0].Bindings, rules)
+}
+
+// evalError says what failed and where, without OPA's own text: it quotes values, and those
+// may be arguments.
+func evalError(err error) error {
+	var e *topdown.Error
+	if !errors.As(err, &e) {
+		return errors.New("evaluate policy: internal error of the engine")
+	}
+	what := strings.TrimPrefix(strings.ReplaceAll(e.Code, "_", " "), "eval ")
+	if name, _, ok := strings.Cut(e.Message, ":"); ok && ast.BuiltinMap[name] != nil {
+		what += " in " + name
+	}
+	if e.Location != nil && e.Location.File != "" {
+		return fmt.Errorf("evaluate policy: %s at %s:%d", what, e.Location.File, e.Location.Row)
+	}
+	return fmt.Errorf("evaluate policy: %s", what)
 }
 
 // decision reads an answer. Anything of another type than the contract's is an error: a policy

@@ -20,6 +20,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"go.yaml.in/yaml/v3"
+
+	"sallyport/internal/strictjson"
 )
 
 // Options of Load. The zero value is good.
@@ -246,9 +248,11 @@ func readData(files map[string][]byte) (map[string]any, error) {
 		var doc any
 		var err error
 		if ext == ".json" {
-			dec := json.NewDecoder(bytes.NewReader(files[name]))
-			dec.UseNumber()
-			err = dec.Decode(&doc)
+			if err = strictjson.Check(files[name], strictjson.Limits{Depth: 1000}); err == nil {
+				dec := json.NewDecoder(bytes.NewReader(files[name]))
+				dec.UseNumber()
+				err = dec.Decode(&doc)
+			}
 		} else {
 			err = yaml.Unmarshal(files[name], &doc)
 		}

@@ -50,7 +50,10 @@ func TestLoadRefusesWithFileLineAndText(t *testing.T) {
 		{"failing test", map[string]string{"a.rego": head + "allow if input.action == \"x\"\n", "a_test.rego": head + "test_allows if {\n\tallow with input as {\"action\": \"y\"}\n}\n"},
 			[]string{"a_test.rego:3: test test_allows failed; the policy is not installed", "test_allows if {"}},
 		{"broken test", map[string]string{"a.rego": head + "allow if true\n", "a_test.rego": head + "test_x if 1 / 0 == 1\n"}, []string{"a_test.rego:3: test ", "divide by zero"}},
-		{"broken data", map[string]string{"a.rego": head + "allow if true\n", "data.json": "{"}, []string{"data.json: ", "unexpected EOF"}},
+		{"broken data", map[string]string{"a.rego": head + "allow if true\n", "data.json": "{"}, []string{"data.json: the JSON value ends too early"}},
+		{"data that says two things", map[string]string{"a.rego": head + "allow if true\n", "data.json": `{"x":1,"x":2}`}, []string{"data.json: the same member name twice in one object"}},
+		{"data with a rest", map[string]string{"a.rego": head + "allow if true\n", "data.json": `{} x`}, []string{"data.json: data after the end of the JSON value"}},
+		{"YAML that says two things", map[string]string{"a.rego": head + "allow if true\n", "data.yaml": "x: 1\nx: 2\n"}, []string{"data.yaml: ", "already defined"}},
 		{"data twice", map[string]string{"a.rego": head + "allow if true\n", "data.json": `{"x":1}`, "data.yaml": "x: 2\n"}, []string{`data.yaml: "x" is defined twice`}},
 		{"data in the policies' place", map[string]string{"a.rego": head + "allow if true\n", "mcp.json": `{"authz":{"allow":true}}`}, []string{"data.mcp belongs to the policies themselves"}},
 	} {

@@ -60,7 +60,7 @@ func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value
 		WithNondeterministicBuiltins(false).WithStrictBuiltinErrors(true).WithCancel(cancel).
 		WithInterQueryBuiltinValueCache(g.values).PartialRun(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("evaluate policy for a list: %w", err)
+		return nil, fmt.Errorf("for a list: %w", evalError(err))
 	}
 	return bodies, nil
 }

@@ -96,16 +96,53 @@ func TestSealedStateComesBackOnlyForTheSameCall(t *testing.T) {
 func TestFlightIsCancelledByItsOwner(t *testing.T) {
 	f := NewFlights()
 	n := 0
-	end := f.Start("a", "alice", "1", func() { n++ })
-	f.Cancel("a", "bob", "1")
-	f.Cancel("a", "alice", "2")
+	end := f.Start("a", "s", "alice", "1", func() { n++ })
+	f.Cancel("a", "s", "bob", "1")
+	f.Cancel("a", "s", "alice", "2")
+	f.Cancel("a", "", "alice", "1")
 	if n != 0 {
 		t.Errorf("cancelled %d times by others", n)
 	}
-	f.Cancel("a", "alice", "1")
+	f.Cancel("a", "s", "alice", "1")
 	end()
-	f.Cancel("a", "alice", "1")
+	f.Cancel("a", "s", "alice", "1")
 	if n != 1 {
 		t.Errorf("cancelled %d times; want 1", n)
+	}
+}
+
+// Two clients of one principal may use the same id: one's notification must not end the
+// other's call.
+func TestAmbiguousCancellationEndsNothing(t *testing.T) {
+	f := NewFlights()
+	var ended []string
+	first := f.Start("a", "", "alice", "1", func() { ended = append(ended, "first") })
+	second := f.Start("a", "", "alice", "1", func() { ended = append(ended, "second") })
+	f.Cancel("a", "", "alice", "1")
+	if len(ended) != 0 {
+		t.Errorf("ended %v; want none", ended)
+	}
+	first()
+	f.Cancel("a", "", "alice", "1")
+	if len(ended) != 1 || ended[0] != "second" {
+		t.Errorf("ended %v; want the one that is left", ended)
+	}
+	second()
+	if len(f.byID) != 0 {
+		t.Errorf("%d flights left", len(f.byID))
+	}
+}
+
+func TestOwedAnswerIsTakenOnceByItsOwner(t *testing.T) {
+	o := NewOwed[string](2)
+	o.Add("a", "s", "alice", "1", "x")
+	if _, ok := o.Take("a", "s", "bob", "1"); ok {
+		t.Error("another principal took it")
+	}
+	if what, ok := o.Take("a", "s", "alice", "1"); !ok || what != "x" {
+		t.Errorf("Take = %q, %v", what, ok)
+	}
+	if _, ok := o.Take("a", "s", "alice", "1"); ok {
+		t.Error("it was taken twice")
 	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -103,32 +104,63 @@ func (q *Questions) Answer(server, session, owner, id string) (string, bool) {
 // Flights knows the calls in flight by their owner and id, so that a notification can cancel
 // a call where the upstream could not tell whose it is.
 type Flights struct {
-	mu   sync.Mutex
-	byID map[question]func()
+	mu   sync.Mutex // guards byID
+	byID map[question][]*flight
 }
 
+type flight struct{ cancel func() }
+
 // NewFlights returns an empty table. It holds only calls in flight.
-func NewFlights() *Flights { return &Flights{byID: make(map[question]func())} }
+func NewFlights() *Flights { return &Flights{byID: make(map[question][]*flight)} }
 
 // Start notes a call; the returned function must be called when it ends.
-func (f *Flights) Start(server, owner, id string, cancel func()) (end func()) {
-	key := question{server: server, owner: owner, id: id}
+func (f *Flights) Start(server, session, owner, id string, cancel func()) (end func()) {
+	key, own := question{server, session, owner, id}, &flight{cancel}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.byID[key] = cancel
+	f.byID[key] = append(f.byID[key], own)
 	return func() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		delete(f.byID, key)
+		rest := slices.DeleteFunc(f.byID[key], func(other *flight) bool { return other == own })
+		if len(rest) == 0 {
+			delete(f.byID, key)
+			return
+		}
+		f.byID[key] = rest
 	}
 }
 
-// Cancel ends the owner's call with this id, if it is in flight.
-func (f *Flights) Cancel(server, owner, id string) {
+// Cancel ends the owner's call with this id, if it is in flight. Two clients of one owner may
+// use the same id at the same time; then nobody can say which is meant, and none is ended.
+func (f *Flights) Cancel(server, session, owner, id string) {
 	f.mu.Lock()
-	cancel := f.byID[question{server: server, owner: owner, id: id}]
+	found := f.byID[question{server, session, owner, id}]
+	var cancel func()
+	if len(found) == 1 {
+		cancel = found[0].cancel
+	}
 	f.mu.Unlock()
 	if cancel != nil {
 		cancel()
 	}
+}
+
+// Owed remembers which request of a session has not been answered on its own stream: the older
+// era lets a client fetch the answer from another.
+type Owed[T any] struct{ byID *lru.Cache[question, T] }
+
+// NewOwed keeps at most size requests.
+func NewOwed[T any](size int) *Owed[T] { return &Owed[T]{newLRU[question, T](size)} }
+
+// Add notes what is needed to judge the answer when it comes.
+func (o *Owed[T]) Add(server, session, owner, id string, what T) {
+	o.byID.Add(question{server, session, owner, id}, what)
+}
+
+// Take takes the request away that an answer belongs to.
+func (o *Owed[T]) Take(server, session, owner, id string) (T, bool) {
+	key := question{server, session, owner, id}
+	what, ok := o.byID.Peek(key)
+	return what, ok && o.byID.Remove(key)
 }
