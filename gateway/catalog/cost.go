@@ -167,3 +167,16 @@ func measure(value []byte) (places, depth int) {
 	}
 	return places, depth
 }
+
+// stringEnd returns the index after the string whose opening quote is at i.
+func stringEnd(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}

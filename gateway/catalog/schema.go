@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"regexp"
-	"regexp/syntax"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -18,7 +16,6 @@ import (
 type Schema struct {
 	root *jsonschema.Schema
 	cost *cost
-	fast *node // nil when the schema uses keywords that only root knows
 
 	nodes map[string]*jsonschema.Schema // by location, for messages
 }
@@ -57,7 +54,7 @@ func Compile(inputSchema []byte) (s *Schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	patterns := patternSet{}
+	patterns := patternSet{known: map[string]*pattern{}}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(refuseLoader{})
@@ -77,10 +74,11 @@ func Compile(inputSchema []byte) (s *Schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	s = &Schema{root: root, cost: cost, fast: program(root), nodes: map[string]*jsonschema.Schema{}}
+	s = &Schema{root: root, cost: cost, nodes: map[string]*jsonschema.Schema{}}
 	for _, n := range g.nodes {
 		s.nodes[n.Location] = n
 	}
+	patterns.known = nil // from here on the engine sees text of callers, in many goroutines
 	return s, nil
 }
 
@@ -130,20 +128,6 @@ func (s *Schema) Validate(value []byte) error {
 	if len(value) == 0 {
 		value = []byte("{}")
 	}
-	if s.fast != nil {
-		switch s.fast.check(value) {
-		case matches:
-			return nil
-		case exhausted:
-			return errTooCostly
-		}
-		// What is wrong is told by the full validator. It cannot overrule: should it find
-		// nothing, the value stays refused.
-		if err := s.validateFully(value); err != nil {
-			return err
-		}
-		return refusal("does not match the schema")
-	}
 	return s.validateFully(value)
 }
 
@@ -172,49 +156,6 @@ func (s *Schema) validateFully(value []byte) (err error) {
 		return translate(ve, s.nodes)
 	}
 	return refusal("does not match the schema")
-}
-
-// pattern is a compiled regular expression that knows how much work one byte can be.
-type pattern struct {
-	*regexp.Regexp
-	insts int // instructions of its program
-}
-
-// patternSet compiles each pattern of a schema once: the metaschema asks for them as well.
-type patternSet map[string]*pattern
-
-func (set patternSet) compile(expr string) (jsonschema.Regexp, error) {
-	if p, ok := set[expr]; ok {
-		return p, nil
-	}
-	p, err := compilePattern(expr)
-	if err != nil {
-		return nil, err
-	}
-	set[expr] = p
-	return p, nil
-}
-
-func compilePattern(expr string) (*pattern, error) {
-	if len(expr) > maxPatternBytes {
-		return nil, fmt.Errorf("pattern of %d bytes; the limit is %d", len(expr), maxPatternBytes)
-	}
-	tree, err := syntax.Parse(expr, syntax.Perl)
-	if err != nil {
-		return nil, err
-	}
-	prog, err := syntax.Compile(tree.Simplify())
-	if err != nil {
-		return nil, err
-	}
-	if len(prog.Inst) > maxPatternInsts {
-		return nil, fmt.Errorf("pattern of %d instructions; the limit is %d", len(prog.Inst), maxPatternInsts)
-	}
-	re, err := regexp.Compile(expr)
-	if err != nil {
-		return nil, err
-	}
-	return &pattern{Regexp: re, insts: len(prog.Inst)}, nil
 }
 
 // foldedProperties returns every property that the schema names for the value itself,
