@@ -52,9 +52,34 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// makeDir makes dir and its parents with mode 0700, and their entries durable: a power cut that
+// took the directory would take every record in it.
+func makeDir(dir string, sync func(dir string) error) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var parents []string // of those that are made
+	for p := dir; ; p = filepath.Dir(p) {
+		if _, err := os.Stat(p); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		parents = append(parents, filepath.Dir(p))
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, p := range parents {
+		if err := sync(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // privateDir makes dir with mode 0700, or refuses one that is wider.
 func privateDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir, syncDir); err != nil {
 		return fmt.Errorf("make audit directory: %w", err)
 	}
 	info, err := os.Stat(dir)

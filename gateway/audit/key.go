@@ -26,7 +26,7 @@ func keyPath(dir string) string {
 // digestKey reads the key of the arguments' digests, or makes it. Without a key, digests of
 // short arguments could be guessed by trying.
 func digestKey(path string) (key []byte, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := makeDir(filepath.Dir(path), syncDir); err != nil {
 		return nil, fmt.Errorf("make key directory: %w", err)
 	}
 	f, err := os.Open(path)

@@ -50,6 +50,9 @@ type entry struct {
 	done chan error // one answer for a decision; unused for a note
 }
 
+// newEntry makes room for a common record at once.
+func newEntry() *entry { return &entry{tail: make([]byte, 0, 1024), done: make(chan error, 1)} }
+
 // Log is the record of one state directory. It is safe for concurrent use.
 type Log struct {
 	dir    string
@@ -122,7 +125,7 @@ func (l *Log) start() error {
 		l.o.Key = key
 	}
 	l.macs.New = func() any { return hmac.New(sha256.New, l.o.Key) }
-	l.pool.New = func() any { return &entry{done: make(chan error, 1)} }
+	l.pool.New = func() any { return newEntry() }
 	found, err := repair(l.dir)
 	if err != nil {
 		return err
@@ -203,7 +206,7 @@ func (l *Log) Refused(source, code string) { l.refusals.add(source, code, l.o.No
 func (l *Log) encode(r *Record) *entry {
 	e, ok := l.pool.Get().(*entry)
 	if !ok {
-		e = &entry{done: make(chan error, 1)}
+		e = newEntry()
 	}
 	e.tail = appendTail(e.tail[:0], r)
 	return e

@@ -10,9 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -135,6 +137,23 @@ func TestOthersCanReadNothing(t *testing.T) {
 	}
 }
 
+func TestEveryDirectoryThatIsMadeIsDurable(t *testing.T) {
+	root := t.TempDir()
+	var synced []string
+	note := func(dir string) error { synced = append(synced, dir); return nil }
+	dir := filepath.Join(root, "state", "audit")
+	for _, want := range [][]string{{filepath.Join(root, "state"), root}, nil} {
+		synced = nil
+		if err := makeDir(dir, note); err != nil || !slices.Equal(synced, want) {
+			t.Errorf("makeDir synced %v, %v; want %v", synced, err, want)
+		}
+	}
+	err := makeDir(filepath.Join(root, "other"), func(string) error { return syscall.EIO })
+	if !errors.Is(err, syscall.EIO) {
+		t.Errorf("makeDir whose sync fails = %v; want EIO", err)
+	}
+}
+
 func TestOpenRefusesWithAMessage(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -240,6 +259,27 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 	if got := lines(t, dir); len(got) != 101 || d.syncs.Load() == 0 {
 		t.Errorf("%d records and %d syncs; want 101 and one", len(got), d.syncs.Load())
 	}
+}
+
+// The last chance of what waits is not lost to the pause between two tries.
+func TestCloseTriesTheDiskOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, d := filepath.Join(t.TempDir(), "audit"), &faultyDisk{}
+		l := open(t, dir, Options{disk: d})
+		d.syncErr.set(syscall.EIO)
+		if err := l.Decide(t.Context(), decision("refused")); err == nil {
+			t.Fatal("decided on a disk that fails")
+		}
+		_ = l.Note(decision("kept"))
+		synctest.Wait()
+		d.syncErr.set(nil)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := lines(t, dir); len(got) != 2 || got[1].ID != "kept" {
+			t.Errorf("records %+v; want a repair and the note", got)
+		}
+	})
 }
 
 func TestCloseSaysWhatIsLost(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 )
 
 // tail is what a start finds at the end of the record.
@@ -114,18 +115,19 @@ func (s segment) scan() (found, error) {
 	return out, nil
 }
 
-// lineSeq reads the seq of a whole line.
+// lineSeq reads the seq of a whole line. It does so as the writer writes it, since a start
+// waits for every line of a segment.
 func lineSeq(line []byte) (seq uint64, ok bool) {
-	if !bytes.HasPrefix(line, []byte(`{"seq":`)) {
+	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
+	if !ok {
 		return 0, false
 	}
-	var rec struct {
-		Seq *uint64 `json:"seq"`
-	}
-	if json.Unmarshal(line, &rec) != nil || rec.Seq == nil {
+	digits, _, ok := bytes.Cut(rest, []byte{','})
+	if !ok || len(digits) > 20 || !json.Valid(line) {
 		return 0, false
 	}
-	return *rec.Seq, true
+	seq, err := strconv.ParseUint(string(digits), 10, 64)
+	return seq, err == nil
 }
 
 // mend moves the torn end aside and says what was found.

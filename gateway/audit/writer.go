@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -103,6 +104,11 @@ func (w *writer) turn(flush bool) (closed bool) {
 	w.spareDecisions = spare(decisions)
 	if !closed {
 		w.rotate()
+	}
+	if len(decisions) > 1 {
+		// Those who were woken may have more to decide. Without this the first of them would get a
+		// sync for itself, and the others wait for the next.
+		runtime.Gosched()
 	}
 	return closed
 }
