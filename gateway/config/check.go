@@ -139,7 +139,12 @@ func (s *Server) check(name string, p *problems) {
 	if _, err := upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL}); err != nil {
 		p.key(at+".url", "%s", strings.TrimPrefix(err.Error(), "upstream url: "))
 	}
+	spelt := map[string]string{}
 	for _, header := range slices.Sorted(maps.Keys(s.Headers)) {
+		if other := spelt[strings.ToLower(header)]; other != "" {
+			p.key(at+".headers."+header, "is the same header as %s", other)
+		}
+		spelt[strings.ToLower(header)] = header
 		if err := usable(header, s.Headers[header]); err != nil {
 			p.key(at+".headers."+header, "%s", err)
 		}
