@@ -1,0 +1,300 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience bounds every wait for something that should happen soon.
+const patience = 20 * time.Second
+
+// gate is a running gateway with a state directory of its own.
+type gate struct {
+	addr, admin string
+	config      string // file
+	policies    string // directory
+	state       string // directory
+	cmd         *exec.Cmd
+	log         *logBuffer
+	exited      chan struct{}
+}
+
+// setup is what a test says about its gateway.
+type setup struct {
+	policies map[string]string // file → text
+	servers  map[string]string // name → URL
+	more     string            // more YAML
+}
+
+// startGate runs `sallyport serve` and returns when it is ready. It is stopped with the test.
+func startGate(t *testing.T, s setup) *gate {
+	t.Helper()
+	g := newGate(t, s)
+	g.start(t)
+	return g
+}
+
+// newGate lays out the files of a gateway without starting it.
+func newGate(t *testing.T, s setup) *gate {
+	t.Helper()
+	dir := t.TempDir()
+	g := &gate{
+		addr: freeAddress(t), admin: freeAddress(t), config: filepath.Join(dir, "sallyport.yaml"),
+		policies: filepath.Join(dir, "policies"), state: filepath.Join(dir, "state"),
+	}
+	if err := os.Mkdir(g.policies, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range s.policies {
+		g.writePolicy(t, name, text)
+	}
+	var config strings.Builder
+	fmt.Fprintf(&config, "listen: %s\nadmin: {listen: %q}\nstate: ./state\npolicies: ./policies\n%smcpServers:\n", g.addr, g.admin, s.more)
+	for name, url := range s.servers {
+		fmt.Fprintf(&config, "  %s: {type: http, url: %q}\n", name, url)
+	}
+	if err := os.WriteFile(g.config, []byte(config.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func (g *gate) start(t *testing.T) {
+	t.Helper()
+	g.log, g.exited = &logBuffer{}, make(chan struct{})
+	g.cmd = exec.Command(binary, "serve", "--config", g.config)
+	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = g.cmd.Wait()
+		close(g.exited)
+	}()
+	t.Cleanup(func() {
+		g.signal(syscall.SIGKILL)
+		if t.Failed() {
+			t.Logf("the gateway said:\n%s", g.log.String())
+		}
+	})
+	eventually(t, "the gateway is ready", func() error {
+		select {
+		case <-g.exited:
+			t.Fatalf("the gateway ended while starting:\n%s", g.log.String())
+		default:
+		}
+		status, body, err := get("http://" + g.admin + "/readyz")
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("/readyz: %d %s", status, body)
+		}
+		return err
+	})
+}
+
+// signal ends the gateway and waits for its end.
+func (g *gate) signal(s syscall.Signal) {
+	_ = g.cmd.Process.Signal(s)
+	<-g.exited
+}
+
+func (g *gate) url(path string) string { return "http://" + g.addr + path }
+
+// writePolicy saves a policy file as an editor does: whole, by renaming.
+func (g *gate) writePolicy(t *testing.T, name, text string) {
+	t.Helper()
+	temporary := filepath.Join(filepath.Dir(g.policies), "policy.tmp")
+	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(temporary, filepath.Join(g.policies, name)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// token mints a token with the binary's own command.
+func (g *gate) token(t *testing.T, role string, args ...string) string {
+	t.Helper()
+	args = append([]string{"token", "mint", "--config", g.config, "--role", role, "--subject", "tester"}, args...)
+	out, stderr, code := sallyport(t, args...)
+	if code != 0 {
+		t.Fatalf("sallyport %s: exit %d: %s", strings.Join(args, " "), code, stderr)
+	}
+	return strings.TrimSpace(out)
+}
+
+// sallyport runs a command of the binary to its end.
+func sallyport(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatalf("run sallyport: %v", err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// rpc is a reply as far as tests read it.
+type rpc struct {
+	Status int
+	Header http.Header
+	Raw    string
+	ID     json.RawMessage
+	Result json.RawMessage
+	Error  *struct {
+		Code    int
+		Message string
+	}
+}
+
+// text is what a model would read of a tool's result.
+func (r rpc) text() string {
+	var result struct{ Content []struct{ Text string } }
+	_ = json.Unmarshal(r.Result, &result)
+	var all []string
+	for _, c := range result.Content {
+		all = append(all, c.Text)
+	}
+	return strings.Join(all, "\n")
+}
+
+// isError reports whether the result is a tool's error.
+func (r rpc) isError() bool {
+	var result struct{ IsError bool }
+	_ = json.Unmarshal(r.Result, &result)
+	return result.IsError
+}
+
+const modern = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
+
+// modernCall sends tools/call in the newer protocol.
+func (g *gate) modernCall(t *testing.T, token, tool, arguments string, header ...string) rpc {
+	t.Helper()
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{%s,"name":%q,"arguments":%s}}`, modern, tool, arguments)
+	return g.post(t, token, body, append([]string{"Mcp-Method", "tools/call", "Mcp-Name", tool}, header...)...)
+}
+
+// modernList returns the names in tools/list.
+func (g *gate) modernList(t *testing.T, token string) []string {
+	t.Helper()
+	r := g.post(t, token, fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{%s}}`, modern), "Mcp-Method", "tools/list")
+	var result struct{ Tools []struct{ Name string } }
+	if err := json.Unmarshal(r.Result, &result); err != nil {
+		t.Fatalf("tools/list: %d %s", r.Status, r.Raw)
+	}
+	names := []string{}
+	for _, tool := range result.Tools {
+		names = append(names, tool.Name)
+	}
+	return names
+}
+
+func (g *gate) post(t *testing.T, token, body string, header ...string) rpc {
+	t.Helper()
+	r, err := g.tryPost(t.Context(), token, body, header...)
+	if err != nil {
+		t.Fatalf("post: %v", err)
+	}
+	return r
+}
+
+func (g *gate) tryPost(ctx context.Context, token, body string, header ...string) (rpc, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url("/mcp"), strings.NewReader(body))
+	if err != nil {
+		return rpc{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json, text/event-stream")
+	req.Header.Set("MCP-Protocol-Version", "2026-07-28")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return rpc{}, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return rpc{}, err
+	}
+	r := rpc{Status: resp.StatusCode, Header: resp.Header, Raw: string(text)}
+	_ = json.Unmarshal(text, &r)
+	return r, nil
+}
+
+func get(url string) (int, string, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(body), err
+}
+
+// eventually asks until there is no error, and fails with the last one. It is for what another
+// process does in its own time; how long it takes is not part of any claim.
+func eventually(t *testing.T, what string, ask func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %v: %v", what, patience, err)
+		}
+		<-tick.C
+	}
+}
+
+// freeAddress finds a loopback port that nothing listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// logBuffer collects what a process says.
+type logBuffer struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
