@@ -31,7 +31,7 @@ func HeaderBindings(inputSchema []byte) ([]HeaderBinding, error) {
 		return nil, nil
 	}
 	r := bindingReader{seen: map[string]bool{}}
-	if err := r.schema(inputSchema, nil, true); err != nil {
+	if err := r.schema(bytes.TrimSpace(inputSchema), nil, true); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(r.found, func(a, b HeaderBinding) int { return strings.Compare(a.Header, b.Header) })
@@ -171,6 +171,8 @@ func isToken(s string) bool {
 
 // CheckParamHeaders holds the Mcp-Param headers of a modern call against its arguments. A
 // bound argument that is present must be mirrored; one that is absent or null must not be.
+// Headers that no argument is bound to mean nothing here and are forwarded, unless a server
+// could take one for a header that is bound.
 func CheckParamHeaders(h http.Header, bindings []HeaderBinding, args []byte) *Error {
 	for _, b := range bindings {
 		raw, present := lookup(args, b.Path)
@@ -193,8 +195,37 @@ func CheckParamHeaders(h http.Header, bindings []HeaderBinding, args []byte) *Er
 			return mismatch("the header %s disagrees with the body", b.Header)
 		}
 	}
+	return checkTwins(h, bindings)
+}
+
+// checkTwins refuses a header that differs from a bound one in - and _ alone: behind a CGI-like
+// interface (RFC 3875 §4.1.18) the two are one variable.
+func checkTwins(h http.Header, bindings []HeaderBinding) *Error {
+	if len(bindings) == 0 {
+		return nil
+	}
+	for name := range h {
+		if !strings.HasPrefix(name, HeaderParamPrefix) {
+			continue
+		}
+		var twin string
+		for _, b := range bindings {
+			if b.Header == name {
+				twin = ""
+				break
+			}
+			if variable(b.Header) == variable(name) {
+				twin = b.Header
+			}
+		}
+		if twin != "" {
+			return mismatch("the header %s can be taken for %s", name, twin)
+		}
+	}
 	return nil
 }
+
+func variable(header string) string { return strings.ToUpper(strings.ReplaceAll(header, "_", "-")) }
 
 // lookup follows a path of names and reports whether a value other than null is at its end.
 func lookup(v []byte, path []string) ([]byte, bool) {

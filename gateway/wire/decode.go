@@ -77,6 +77,8 @@ func (m *Message) classify(at *noted) *Error {
 		m.Kind = Request
 	case m.Method != "":
 		m.Kind = Notification
+	case hasError && at.raw(m.Raw, atError)[0] != '{':
+		return invalid(`"error" must be an object`)
 	case answer && m.ID == nil:
 		return invalid(`a response must have an "id"`)
 	case answer:
@@ -89,7 +91,7 @@ func (m *Message) classify(at *noted) *Error {
 
 // validID accepts what both eras allow: a string, or an integer in its plain form. Fractions
 // and exponents are refused even where their value is whole, since 1, 1.0 and 1e0 are one id
-// to some parsers and three to others.
+// to some parsers and three to others; so are 0 and -0.
 func validID(raw []byte) bool {
 	if raw[0] == '"' {
 		return true
@@ -100,7 +102,7 @@ func validID(raw []byte) bool {
 			return false
 		}
 	}
-	return len(digits) > 0
+	return len(digits) > 0 && string(raw) != "-0"
 }
 
 func (m *Message) readParams(at *noted) *Error {

@@ -54,6 +54,9 @@ func checkForm(h http.Header) *Error {
 		if len(values) == 1 && !safeValue(values[0]) {
 			return mismatch("the header %s holds characters that a header may not", name)
 		}
+		if name == HeaderVersion && first(h, name) == "" {
+			return mismatch("the header %s is empty", name) // not the same as absent to everybody
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/mark3labs/mcp-go/mcp"
 )
@@ -136,11 +137,15 @@ func Methods(era Era) []string {
 	return names
 }
 
-// MethodKnown reports whether the era's allow-list has the method. A client's response, which
-// only the older era has, names none and passes.
+// MethodKnown reports whether the era's allow-list has the method for this kind of message: a
+// request's method sent without an id would be executed and answered to nobody. A client's
+// response, which only the older era has, names none and passes.
 func (m *Message) MethodKnown() bool {
 	if m.Kind == Response {
 		return m.Era == Legacy
 	}
-	return clientMethods[m.Era][m.Method]
+	if notification := strings.HasPrefix(m.Method, "notifications/"); notification != (m.Kind == Notification) {
+		return false
+	}
+	return m.Kind != 0 && clientMethods[m.Era][m.Method]
 }
