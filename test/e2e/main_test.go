@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// binary is the gateway under test: SALLYPORT_BINARY, else one built here, once.
+// binary is the gateway under test: E2E_BINARY, else one built here, once.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	if binary = os.Getenv("SALLYPORT_BINARY"); binary != "" {
+	if binary = os.Getenv("E2E_BINARY"); binary != "" {
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "sallyport-e2e-")
@@ -36,7 +36,7 @@ func run(m *testing.M) int {
 }
 
 // cached returns the path of a program that `make e2e` installs into .cache/. Where it is
-// missing the test fails if it was asked for (SALLYPORT_E2E by make, CI by a CI run), and is
+// missing the test fails if it was asked for (E2E_REQUIRED by make, CI by a CI run), and is
 // skipped otherwise.
 func cached(t *testing.T, path ...string) string {
 	t.Helper()
@@ -47,7 +47,7 @@ func cached(t *testing.T, path ...string) string {
 	}
 	if _, err := os.Stat(file); err != nil {
 		const hint = "`make e2e-tools` (or for Claude Code `make test-claude`) installs it"
-		if os.Getenv("SALLYPORT_E2E") != "" || os.Getenv("CI") == "true" {
+		if os.Getenv("E2E_REQUIRED") != "" || os.Getenv("CI") == "true" {
 			t.Fatalf("%s is missing: %s", filepath.Join(path...), hint)
 		}
 		t.Skipf("%s is missing: %s", filepath.Join(path...), hint)
