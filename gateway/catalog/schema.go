@@ -7,6 +7,7 @@ import (
 	"net/url"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 
 	"sallyport/internal/strictjson"
 )
@@ -111,10 +112,27 @@ func compileError(err error) error {
 	}
 	if se := (*jsonschema.SchemaValidationError)(nil); errors.As(err, &se) {
 		if ve := (*jsonschema.ValidationError)(nil); errors.As(se.Err, &ve) {
+			if f := badPattern(ve); f != nil {
+				text, _ := f.Got.(string)
+				return fmt.Errorf("pattern %s: %w", quoteName(text), clip(f.Err))
+			}
 			return fmt.Errorf("not a valid schema: %w", translate(ve, nil))
 		}
 	}
 	return clip(err)
+}
+
+// badPattern returns why the metaschema found a pattern that does not compile, or nil.
+func badPattern(err *jsonschema.ValidationError) *kind.Format {
+	if f, ok := err.ErrorKind.(*kind.Format); ok && f.Want == "regex" && f.Err != nil {
+		return f
+	}
+	for _, cause := range err.Causes {
+		if f := badPattern(cause); f != nil {
+			return f
+		}
+	}
+	return nil
 }
 
 // Validate checks a value against the schema. value must have passed the strict check; an

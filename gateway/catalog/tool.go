@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -110,29 +109,10 @@ func (t *Tool) readSchema(era wire.Era, schema []byte, compile compileFunc) erro
 	if era != wire.Modern {
 		return nil
 	}
-	if t.Bindings, err = wire.HeaderBindings(unescaped(schema)); err != nil {
+	if t.Bindings, err = wire.HeaderBindings(schema); err != nil {
 		return fmt.Errorf("inputSchema: x-mcp-header: %w", err)
 	}
 	return nil
-}
-
-// unescaped spells out the escapes of a schema that has any, since an annotation written with
-// them is the same annotation.
-func unescaped(schema []byte) []byte {
-	if !bytes.Contains(schema, []byte(`\u`)) {
-		return schema
-	}
-	dec := json.NewDecoder(bytes.NewReader(schema))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return schema
-	}
-	plain, err := json.Marshal(v)
-	if err != nil {
-		return schema
-	}
-	return plain
 }
 
 func imitates(name string) (key string, clash bool) {

@@ -45,6 +45,7 @@ func (e *ValidationError) Error() string {
 
 const (
 	maxViolations = 8
+	maxCollected  = 1_000 // of which those are chosen; a value can have a mistake at every place
 	maxPointer    = 160
 	maxMessage    = 400
 	maxQuoted     = 40 // of a name or a word of the schema
@@ -72,19 +73,24 @@ func translate(err *jsonschema.ValidationError, nodes map[string]*jsonschema.Sch
 		return strings.Compare(a.Message, b.Message)
 	})
 	t.found = slices.Compact(t.found)
-	out := &ValidationError{Violations: t.found}
+	out := &ValidationError{Violations: t.found, More: t.skipped}
 	if n := len(t.found); n > maxViolations {
-		out.Violations, out.More = slices.Clone(t.found[:maxViolations]), n-maxViolations
+		out.Violations, out.More = slices.Clone(t.found[:maxViolations]), n-maxViolations+t.skipped
 	}
 	return out
 }
 
 type translator struct {
-	nodes map[string]*jsonschema.Schema
-	found []Violation
+	nodes   map[string]*jsonschema.Schema
+	found   []Violation
+	skipped int // beyond maxCollected
 }
 
 func (t *translator) say(err *jsonschema.ValidationError, format string, args ...any) {
+	if len(t.found) == maxCollected {
+		t.skipped++
+		return
+	}
 	t.found = append(t.found, Violation{
 		Pointer: pointer(err.InstanceLocation),
 		Message: truncate(fmt.Sprintf(format, args...), maxMessage),
