@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # programs from outside.
 PACKAGES = $$(go list ./... | grep -v '^sallyport/test/')
 
-.PHONY: help build test lint unit fuzz bench demo
+.PHONY: help build test lint unit fuzz e2e e2e-tools test-claude bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,38 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 	    go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package; \
 	  done; \
 	done
+
+# What the end-to-end tests run beside the gateway. E2E_REQUIRED makes a missing program a failure.
+CLIENTS := $(CACHE)/clients/.installed
+EVERYTHING := $(CACHE)/bin/everything-server-v1.8.0
+CLAUDE_VERSION := 2.1.332
+CLAUDE := $(CACHE)/claude-$(CLAUDE_VERSION)/.installed
+
+e2e-tools: $(CLIENTS) $(EVERYTHING)
+
+e2e: build e2e-tools ## the real binary with real clients, servers and attacks
+	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 20m -skip '^TestClaude' ./test/e2e
+
+test-claude: build $(CLAUDE) ## a real Claude Code, with a scripted model, through the gateway
+	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport E2E_CLAUDE=$(dir $(CLAUDE)) go test -count=1 -timeout 10m -run '^TestClaude' ./test/e2e
+
+# The lock file pins each package by its digest. No install script of a package runs.
+$(CLIENTS): test/e2e/clients/package.json test/e2e/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "the end-to-end tests need npm (any version; Node itself comes as a package)"; exit 1; }
+	mkdir -p $(@D) && cp $^ $(@D)/
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(EVERYTHING):
+	GOBIN=$(CACHE)/bin go install github.com/modelcontextprotocol/go-sdk/conformance/everything-server@v1.8.0
+	mv $(CACHE)/bin/everything-server $@
+
+# Claude Code is not free software: it is fetched for this test, by who runs it, and is no
+# dependency of anything.
+$(CLAUDE):
+	@command -v npm >/dev/null || { echo "make test-claude needs npm"; exit 1; }
+	mkdir -p $(@D) && cd $(@D) && npm install --prefix . --ignore-scripts --no-audit --no-fund --no-save --loglevel=error @anthropic-ai/claude-code@$(CLAUDE_VERSION)
+	touch $@
 
 bench: nginx ## measure beside a direct call, httputil.ReverseProxy and nginx; BENCH_JSON=FILE keeps the numbers
 	go build -o $(CACHE)/bin/bench ./test/bench
