@@ -34,7 +34,9 @@ deny contains "errors are not asked for here" if {
 			}
 
 			out, code := inspect(token, "--method", "tools/list")
-			var list struct{ Result struct{ Tools []struct{ Name string } } }
+			var list struct {
+				Result struct{ Tools []struct{ Name string } }
+			}
 			if err := json.Unmarshal([]byte(out), &list); code != 0 || err != nil || len(list.Result.Tools) == 0 {
 				t.Fatalf("tools/list: exit %d, %v\n%s", code, err, out)
 			}
