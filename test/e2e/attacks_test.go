@@ -136,12 +136,8 @@ func assemble(head, body, host string) []byte {
 		}
 		return false
 	}
-	if strings.Contains(body, "{{fill}}") {
-		body = strings.Replace(body, "{{fill}}", strings.Repeat("x", 5<<20), 1)
-	}
-	if strings.Contains(body, "{{deep}}") {
-		body = strings.Replace(body, "{{deep}}", strings.Repeat(`{"a":`, 200)+"1"+strings.Repeat("}", 200), 1)
-	}
+	body = strings.Replace(body, "{{fill}}", strings.Repeat("x", 5<<20), 1)
+	body = strings.Replace(body, "{{deep}}", strings.Repeat(`{"a":`, 200)+"1"+strings.Repeat("}", 200), 1)
 	if !has("Host") {
 		lines = append(lines, "Host: "+host)
 	}
