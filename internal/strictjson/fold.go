@@ -49,8 +49,13 @@ func appendFold(dst, name []byte) []byte {
 }
 
 // foldRune returns one representative of r's simple-fold orbit: its lower-case ASCII member
-// if it has one (ſ → s, K → k), else the least.
+// if it has one (ſ → s, K → k), else the least. The two Turkish letters have no orbit, but
+// parsers that compare upper case or lower case alone (as Java's equalsIgnoreCase) read them
+// as i.
 func foldRune(r rune) rune {
+	if r == 'ı' || r == 'İ' {
+		return 'i'
+	}
 	least := r
 	for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
 		if 'a' <= f && f <= 'z' {

@@ -111,13 +111,10 @@ func String(raw []byte) (string, error) {
 	return string(b), nil
 }
 
-// AppendString appends s as a JSON string.
+// AppendString appends s as a JSON string, in which invalid UTF-8 is replaced by U+FFFD.
 func AppendString(dst []byte, s string) []byte {
-	out, err := jsontext.AppendQuote(dst, s)
-	if err != nil { // invalid UTF-8, which AppendQuote has replaced
-		return out
-	}
-	return out
+	dst, _ = jsontext.AppendQuote(dst, s) // its only error is about what it has replaced
+	return dst
 }
 
 // Equal reports whether two raw JSON values are the same identifier: equal bytes, or strings
