@@ -156,6 +156,7 @@ func TestCompileCostIsBounded(t *testing.T) {
 		{"anyOf doubling", doubling(30, "anyOf"), "its branches multiply"},
 		{"oneOf doubling", doubling(30, "oneOf"), "its branches multiply"},
 		{"a thousand doublings", doubling(400, "allOf"), "its branches multiply: one value could be visited"},
+		{"doubling in a schema that recurs", strings.Replace(doubling(14, "allOf"), `{"type":"object"}`, `{"type":"object","properties":{"a":{"$ref":"#/$defs/d0"}}}`, 1), "its branches multiply: one value could be visited"},
 		{"dynamic doubling", `{"$dynamicAnchor":"x","properties":{"a":{"allOf":[` + strings.TrimSuffix(strings.Repeat(`{"$dynamicRef":"#x"},`, 900), ",") + `]}}}`, ""},
 		{"legitimate: 200 properties of 50 words", `{"properties":` + object(200, func(i int) string {
 			return `"p` + strconv.Itoa(i) + `":{"enum":["` + strings.Repeat(`w","`+strconv.Itoa(i), 1) + `"],"description":"` + strings.Repeat("d", 200) + `"}`
@@ -183,6 +184,8 @@ func TestValidateCostIsBounded(t *testing.T) {
 		{"anyOf recursion", recursive("anyOf"), nestedValue(3, "{}"), nestedValue(60, "7")},
 		{"oneOf recursion", strings.Replace(recursive("oneOf"), `"oneOf":[`, `"oneOf":[{"const":1},`, 1), `{"a":1}`, nestedValue(60, "7")},
 		{"dynamic recursion", `{"$dynamicAnchor":"x","type":"object","properties":{"a":{"allOf":[{"$dynamicRef":"#x"},{"$dynamicRef":"#x"}]}}}`, nestedValue(3, "{}"), nestedValue(60, "{}")},
+		{"a dynamic reference to what is outside", `{"$id":"http://x.example/r","$ref":"list","$defs":{"list":{"$id":"list","type":"array","items":{"$dynamicRef":"#n"},"$defs":{"n":{"$dynamicAnchor":"n"}}},"big":{"$dynamicAnchor":"n","$ref":"#/$defs/d0"},` +
+			strings.TrimPrefix(doubling(10, "allOf"), `{"$ref":"#/$defs/d0","$defs":{`), `[{}]`, "[" + strings.TrimSuffix(strings.Repeat("{},", 1000), ",") + "]"},
 		{"patterns", `{"items":{"pattern":"^(a{0,900}b?)(a{0,900}b?)$"}}`, `["aaa"]`, wide},
 		{"depth", `{}`, nestedValue(64, "1"), nestedValue(65, "1")},
 	} {
