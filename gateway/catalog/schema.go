@@ -17,6 +17,7 @@ import (
 type Schema struct {
 	root *jsonschema.Schema
 	cost *cost
+	fast *program // nil where the schema uses what a program cannot do
 
 	nodes map[string]*jsonschema.Schema // by location, for messages
 }
@@ -75,7 +76,7 @@ func Compile(inputSchema []byte) (s *Schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	s = &Schema{root: root, cost: cost, nodes: map[string]*jsonschema.Schema{}}
+	s = &Schema{root: root, cost: cost, fast: programOf(root), nodes: map[string]*jsonschema.Schema{}}
 	for _, n := range g.nodes {
 		s.nodes[n.Location] = n
 	}
@@ -145,6 +146,9 @@ func (s *Schema) Validate(value []byte) error {
 	}
 	if len(value) == 0 {
 		value = []byte("{}")
+	}
+	if s.fast.matches(value) {
+		return nil
 	}
 	return s.validateFully(value)
 }

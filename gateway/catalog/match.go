@@ -1,0 +1,230 @@
+package catalog
+
+import (
+	"bytes"
+	"math/big"
+	"strconv"
+	"unicode/utf8"
+
+	"sallyport/internal/strictjson"
+)
+
+// matcher runs a program over one value that has passed the strict check. work is what it may
+// still look at, in bytes: branches can look at the same bytes many times, and a pattern runs
+// many instructions for each.
+type matcher struct {
+	data []byte
+	work int
+}
+
+// matches reports whether the value is certainly valid.
+func (p *program) matches(data []byte) (ok bool) {
+	if p == nil {
+		return false
+	}
+	defer func() {
+		if recover() != nil { // data that has not passed the strict check
+			ok = false
+		}
+	}()
+	m := matcher{data: data, work: 8*len(data) + 4096}
+	end, all := m.value(space(data, 0), p)
+	return all && space(data, end) == len(data)
+}
+
+func space(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// value matches the value that begins at i and returns where it ends.
+func (m *matcher) value(i int, p *program) (end int, ok bool) {
+	if !m.spend(1) || p != nil && p.never {
+		return i, false
+	}
+	if p == nil {
+		end = m.skip(i)
+		return end, m.spend(end - i)
+	}
+	if len(p.anyOf) > 0 && !m.branch(i, p.anyOf) {
+		return i, false
+	}
+	switch m.data[i] {
+	case '{':
+		if p.types&isObject == 0 {
+			return i, false
+		}
+		return m.object(i, p)
+	case '[':
+		if p.types&isArray == 0 {
+			return i, false
+		}
+		return m.array(i, p)
+	case '"':
+		end = stringEnd(m.data, i)
+		return end, m.spend(end-i) && p.types&isString != 0 && m.text(m.data[i:end], p)
+	case 't', 'n':
+		end = i + len("true")
+		return end, m.spend(end-i) && p.types&map[byte]typeSet{'t': isBoolean, 'n': isNull}[m.data[i]] != 0
+	case 'f':
+		end = i + len("false")
+		return end, m.spend(end-i) && p.types&isBoolean != 0
+	}
+	end = numberEnd(m.data, i)
+	return end, m.spend(end-i) && p.number(m.data[i:end])
+}
+
+func (m *matcher) spend(n int) bool {
+	m.work -= n
+	return m.work >= 0
+}
+
+// branch reports whether one of the programs matches the value at i.
+func (m *matcher) branch(i int, programs []*program) bool {
+	for _, p := range programs {
+		if _, ok := m.value(i, p); ok {
+			return true
+		}
+		if m.work < 0 {
+			return false
+		}
+	}
+	return false
+}
+
+func (m *matcher) object(i int, p *program) (end int, ok bool) {
+	var found uint64
+	n := 0
+	for i = space(m.data, i+1); m.data[i] != '}'; n++ {
+		end := stringEnd(m.data, i)
+		name := m.data[i+1 : end-1]
+		if bytes.IndexByte(name, '\\') >= 0 { // an escape could spell a name in another way
+			return i, false
+		}
+		sub, named := p.properties[string(name)]
+		if !named {
+			sub = p.rest
+		}
+		if bit, ok := p.required[string(name)]; ok {
+			found |= 1 << bit
+		}
+		i = space(m.data, space(m.data, end)+1)
+		if i, ok = m.value(i, sub); !ok {
+			return i, false
+		}
+		if i = space(m.data, i); m.data[i] == ',' {
+			i = space(m.data, i+1)
+		}
+	}
+	all := uint64(1)<<len(p.required) - 1 // 64 names: the shift gives 0, less 1 all bits
+	return i + 1, m.spend(n) && found == all && p.size.admit(n)
+}
+
+func (m *matcher) array(i int, p *program) (end int, ok bool) {
+	n := 0
+	for i = space(m.data, i+1); m.data[i] != ']'; n++ {
+		if i, ok = m.value(i, p.items); !ok {
+			return i, false
+		}
+		if i = space(m.data, i); m.data[i] == ',' {
+			i = space(m.data, i+1)
+		}
+	}
+	return i + 1, m.spend(n) && p.size.admit(n)
+}
+
+func (m *matcher) text(raw []byte, p *program) bool {
+	if p.texts == nil && p.pattern == nil && p.length == (bounds{0, -1}) {
+		return true
+	}
+	s := raw[1 : len(raw)-1]
+	if bytes.IndexByte(s, '\\') >= 0 {
+		decoded, err := strictjson.String(raw)
+		if err != nil {
+			return false
+		}
+		s = []byte(decoded)
+	}
+	if p.texts != nil && !p.texts[string(s)] {
+		return false
+	}
+	if p.length != (bounds{0, -1}) && !p.length.admit(utf8.RuneCount(s)) {
+		return false
+	}
+	// Instructions are cheaper than bytes that are walked in other ways, but there are many.
+	return p.pattern == nil || m.spend(len(s)*p.pattern.insts/16) && p.pattern.Match(s)
+}
+
+// number accepts plain integers within bounds that are integers, and any number where there is
+// neither a bound nor a demand for an integer.
+func (p *program) number(raw []byte) bool {
+	whole := bytes.IndexByte(raw, '.') < 0 && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0
+	if !whole {
+		return p.types&isNumber != 0 && p.least == nil && p.most == nil
+	}
+	if p.types&isInteger == 0 {
+		return false
+	}
+	if p.least == nil && p.most == nil {
+		return true
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	return err == nil && (p.least == nil || within(p.least, n) <= 0) && (p.most == nil || within(p.most, n) >= 0)
+}
+
+// within compares a whole bound with n.
+func within(bound *big.Rat, n int64) int {
+	if bound.Num().IsInt64() {
+		switch b := bound.Num().Int64(); {
+		case b < n:
+			return -1
+		case b > n:
+			return 1
+		}
+		return 0
+	}
+	return bound.Num().Sign() // beyond every int64
+}
+
+// skip returns where the value at i ends.
+func (m *matcher) skip(i int) int {
+	depth := 0
+	for i < len(m.data) {
+		switch c := m.data[i]; c {
+		case '"':
+			i = stringEnd(m.data, i)
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		case ' ', '\n', '\t', '\r', ',', ':':
+			i++
+			continue
+		case 't', 'n':
+			i += len("true")
+		case 'f':
+			i += len("false")
+		default:
+			i = numberEnd(m.data, i)
+		}
+		if depth == 0 {
+			return i
+		}
+	}
+	return i
+}
+
+func numberEnd(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		switch c := b[i]; {
+		case '0' <= c && c <= '9', c == '.', c == 'e', c == 'E', c == '+', c == '-':
+		default:
+			return i
+		}
+	}
+	return i
+}

@@ -1,0 +1,280 @@
+package catalog
+
+import (
+	"math/big"
+	"reflect"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// program is a schema in a form that is checked in one pass over raw bytes. It is one-sided:
+// what it matches, the complete implementation accepts; what it does not match is put to that
+// one, which decides and writes the message. So it may give up on anything that is rare.
+type program struct {
+	never bool // matches nothing
+	types typeSet
+
+	properties   map[string]*program
+	required     map[string]int // index of the name's bit
+	rest         *program       // of members that properties does not name; nil: anything
+	items        *program       // nil: anything
+	anyOf        []*program
+	texts        map[string]bool // the allowed strings; nil: any
+	pattern      *pattern
+	length, size bounds   // of a string in code points; of an array or object
+	least, most  *big.Rat // inclusive; integers only
+}
+
+// bounds are inclusive; most is -1 where there is no upper one.
+type bounds struct{ least, most int }
+
+func (b bounds) admit(n int) bool { return n >= b.least && (b.most < 0 || n <= b.most) }
+
+type typeSet uint8
+
+const (
+	isNull typeSet = 1 << iota
+	isBoolean
+	isInteger
+	isNumber
+	isString
+	isArray
+	isObject
+	anyType typeSet = 1<<iota - 1
+)
+
+var typeNames = map[string]typeSet{
+	"null": isNull, "boolean": isBoolean, "integer": isInteger, "number": isInteger | isNumber,
+	"string": isString, "array": isArray, "object": isObject,
+}
+
+// maxRequired is how many required names one object of a program may have: a bit of a word each.
+const maxRequired = 64
+
+// programmer turns compiled schemas into programs. Schemas may refer to themselves, so a
+// program is known by its schema before it is complete.
+type programmer struct {
+	known map[*jsonschema.Schema]*program
+}
+
+// programOf returns the schema as a program, or nil where it uses anything that a program
+// cannot do.
+func programOf(root *jsonschema.Schema) *program {
+	p := &programmer{known: map[*jsonschema.Schema]*program{}}
+	out, ok := p.of(root)
+	if !ok || p.circular() {
+		return nil
+	}
+	return out
+}
+
+// circular reports whether a program has itself among its branches: it would be run on one
+// value for ever.
+func (p *programmer) circular() bool {
+	const open, done = 1, 2
+	state := map[*program]int{}
+	var visit func(*program) bool
+	visit = func(n *program) bool {
+		switch state[n] {
+		case open:
+			return true
+		case done:
+			return false
+		}
+		state[n] = open
+		for _, b := range n.anyOf {
+			if visit(b) {
+				return true
+			}
+		}
+		state[n] = done
+		return false
+	}
+	for _, n := range p.known {
+		if n != nil && visit(n) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *programmer) of(n *jsonschema.Schema) (*program, bool) {
+	if out, ok := p.known[n]; ok {
+		return out, out != nil // nil: a reference that leads back to itself
+	}
+	if n.Ref != nil {
+		if !plain(n, "Ref") {
+			return nil, false
+		}
+		p.known[n] = nil
+		out, ok := p.of(n.Ref)
+		p.known[n] = out
+		return out, ok
+	}
+	out := &program{types: anyType}
+	p.known[n] = out
+	if n.Bool != nil {
+		out.never = !*n.Bool
+		return out, true
+	}
+	ok := plain(n, "Types", "Enum", "Const", "AnyOf", "MaxProperties", "MinProperties", "Required", "Properties", "AdditionalProperties",
+		"MinItems", "MaxItems", "Items", "Items2020", "MinLength", "MaxLength", "Pattern", "Maximum", "Minimum")
+	return out, ok && p.values(n, out) && p.object(n, out) && p.array(n, out) && p.branches(n, out)
+}
+
+// descriptive fields say nothing about whether a value is valid. The dynamic anchor matters
+// only to a $dynamicRef, which is not plain.
+var descriptive = map[string]bool{
+	"DraftVersion": true, "Location": true, "ID": true, "Anchor": true, "DynamicAnchor": true, "RecursiveAnchor": true,
+	"Title": true, "Description": true, "Default": true, "Comment": true, "ReadOnly": true, "WriteOnly": true,
+	"Examples": true, "Deprecated": true,
+}
+
+// plain reports whether the schema asserts nothing but with the given fields. It asks by
+// name, so that a keyword of a later version of the library is not plain.
+func plain(n *jsonschema.Schema, fields ...string) bool {
+	v := reflect.ValueOf(n).Elem()
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		if !f.IsExported() || descriptive[f.Name] || v.Field(i).IsZero() {
+			continue
+		}
+		if k := v.Field(i).Kind(); (k == reflect.Slice || k == reflect.Map) && v.Field(i).Len() == 0 {
+			continue
+		}
+		known := false
+		for _, name := range fields {
+			known = known || name == f.Name
+		}
+		if !known {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *programmer) values(n *jsonschema.Schema, out *program) bool {
+	if n.Types != nil && !n.Types.IsEmpty() {
+		out.types = 0
+		for _, name := range n.Types.ToStrings() {
+			out.types |= typeNames[name]
+		}
+	}
+	if n.Enum != nil && !out.oneOf(n.Enum.Values) || n.Const != nil && !out.oneOf([]any{*n.Const}) {
+		return false
+	}
+	out.length = bounds{value(n.MinLength, 0), value(n.MaxLength, -1)}
+	if n.Pattern != nil {
+		re, ok := n.Pattern.(*pattern)
+		if !ok {
+			return false
+		}
+		out.pattern = re
+	}
+	out.least, out.most = n.Minimum, n.Maximum
+	return (out.least == nil || out.least.IsInt()) && (out.most == nil || out.most.IsInt())
+}
+
+func value(n *int, otherwise int) int {
+	if n == nil {
+		return otherwise
+	}
+	return *n
+}
+
+// oneOf restricts the program to a list of strings. Other values are rare in such lists.
+func (p *program) oneOf(values []any) bool {
+	texts := make(map[string]bool, len(values))
+	for _, v := range values {
+		s, ok := v.(string)
+		if !ok {
+			return false
+		}
+		texts[s] = p.texts == nil || p.texts[s]
+	}
+	p.texts = texts
+	p.types &= isString
+	return true
+}
+
+func (p *programmer) object(n *jsonschema.Schema, out *program) bool {
+	if len(n.Required) > maxRequired {
+		return false
+	}
+	out.required = make(map[string]int, len(n.Required))
+	for _, name := range n.Required {
+		out.required[name] = len(out.required)
+	}
+	switch rest := n.AdditionalProperties.(type) {
+	case nil:
+	case bool:
+		if !rest {
+			out.rest = &program{never: true}
+		}
+	case *jsonschema.Schema:
+		sub, ok := p.of(rest)
+		if !ok {
+			return false
+		}
+		out.rest = sub
+	default:
+		return false
+	}
+	out.properties = make(map[string]*program, len(n.Properties))
+	for name, s := range n.Properties {
+		sub, ok := p.of(s)
+		if !ok {
+			return false
+		}
+		out.properties[name] = sub
+	}
+	return true
+}
+
+func (p *programmer) array(n *jsonschema.Schema, out *program) bool {
+	items := n.Items2020
+	switch older := n.Items.(type) {
+	case nil:
+	case *jsonschema.Schema:
+		if items != nil {
+			return false
+		}
+		items = older
+	default:
+		return false
+	}
+	if items != nil {
+		sub, ok := p.of(items)
+		if !ok {
+			return false
+		}
+		out.items = sub
+	}
+	// One pair of bounds serves arrays and objects, so only one of them may be bounded.
+	ofItems := n.MinItems != nil || n.MaxItems != nil
+	ofMembers := n.MinProperties != nil || n.MaxProperties != nil
+	switch {
+	case ofItems && ofMembers:
+		return false
+	case ofMembers:
+		out.size = bounds{value(n.MinProperties, 0), value(n.MaxProperties, -1)}
+		out.types &^= isArray // left to the complete implementation
+	case ofItems:
+		out.size = bounds{value(n.MinItems, 0), value(n.MaxItems, -1)}
+		out.types &^= isObject
+	default:
+		out.size = bounds{0, -1}
+	}
+	return true
+}
+
+func (p *programmer) branches(n *jsonschema.Schema, out *program) bool {
+	for _, s := range n.AnyOf {
+		sub, ok := p.of(s)
+		if !ok {
+			return false
+		}
+		out.anyOf = append(out.anyOf, sub)
+	}
+	return true
+}
