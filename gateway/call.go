@@ -122,7 +122,10 @@ func (x *exchange) readBody() ([]byte, error) {
 	if x.r.ContentLength > 0 {
 		size = x.r.ContentLength
 	}
-	body := make([]byte, 0, min(size, 64<<10)+1)
+	// One byte more than was announced, so that the end is seen without growing. Not more than
+	// this at once: the rest of what was announced may never come.
+	const atOnce = 1 << 20
+	body := make([]byte, 0, min(size, atOnce)+1)
 	for {
 		if len(body) == cap(body) {
 			body = append(body, 0)[:len(body)]
