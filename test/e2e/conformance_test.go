@@ -32,13 +32,21 @@ func TestConformanceIsTheSameThroughTheGateway(t *testing.T) {
 		t.Run(e.name, func(t *testing.T) {
 			server := startEverything(t, e)
 			g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, servers: map[string]string{"everything": server}})
-			direct := conformance(t, server, e.revision)
-			through := conformance(t, startShim(t, g, g.token(t, "tester", "--ttl", "15m")), e.revision)
+			shim := startShim(t, g, g.token(t, "tester", "--ttl", "15m"))
+			direct := conformance(t, server, "--requirements", e.revision)
+			through := conformance(t, shim, "--requirements", e.revision)
 			if n := len(direct); n < requiredScenarios[e.revision] {
 				t.Errorf("%d scenarios ran directly, want at least %d", n, requiredScenarios[e.revision])
 			}
 			passed := 0
 			for scenario, checks := range direct {
+				if !cmp.Equal(explain(t, scenario, checks), through[scenario]) {
+					// One scenario makes the server change its tools, which the next can find half
+					// told. What differs must differ by itself.
+					alone := []string{"--scenario", scenario, "--spec-version", e.revision}
+					checks = conformance(t, server, alone...)[scenario]
+					through[scenario] = conformance(t, shim, alone...)[scenario]
+				}
 				if diff := cmp.Diff(explain(t, scenario, checks), through[scenario]); diff != "" {
 					t.Errorf("%s: directly (-) and through the gateway (+):\n%s", scenario, diff)
 				}
@@ -79,11 +87,11 @@ type check struct {
 	Status string
 }
 
-// conformance runs all scenarios of a revision and returns the checks of each.
-func conformance(t *testing.T, url, revision string) map[string][]check {
+// conformance runs the scenarios that args name and returns the checks of each.
+func conformance(t *testing.T, url string, args ...string) map[string][]check {
 	t.Helper()
 	dir := t.TempDir()
-	output, _ := nodeProgram(t, dir, "conformance", "server", "--url", url, "--requirements", revision, "-o", "out")
+	output, _ := nodeProgram(t, dir, "conformance", append([]string{"server", "--url", url, "-o", "out"}, args...)...)
 	files, err := filepath.Glob(filepath.Join(dir, "out", "*", "checks.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("the suite left no results: %v\n%.3000s", err, output)
