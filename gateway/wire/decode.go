@@ -38,6 +38,9 @@ func Decode(body []byte, h http.Header, lim Limits) (*Message, *Error) {
 	if err == nil {
 		err = m.checkHeaders(h, &at)
 	}
+	if err == nil {
+		err = m.requireName()
+	}
 	if err != nil {
 		err.ID = m.ID
 		return nil, err
@@ -174,13 +177,26 @@ func (m *Message) readName(at *noted) *Error {
 	default:
 		return nil
 	}
-	if m.Name, err = m.str(at, where, member); err != nil {
-		return err
+	m.Name, err = m.str(at, where, member)
+	m.nameless = err == nil && m.Name == ""
+	return err
+}
+
+// requireName is asked last: a method that the era does not have is unknown, whatever it lacks.
+func (m *Message) requireName() *Error {
+	if !m.nameless || !m.MethodKnown() {
+		return nil
 	}
-	if m.Name == "" {
-		return badParams("%s needs a non-empty params.%s", m.Method, member)
+	member := "name"
+	switch m.Method {
+	case MethodResRead, MethodResSubscribe, MethodResUnsub:
+		member = "uri"
+	case MethodTasksGet, MethodTasksResult, MethodTasksCancel, MethodTasksUpdate:
+		member = "taskId"
+	case MethodComplete:
+		member = "ref." + map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[m.Ref]
 	}
-	return nil
+	return badParams("%s needs a non-empty params.%s", m.Method, member)
 }
 
 // str decodes the string at a slot; "" where there is none.

@@ -288,12 +288,22 @@ func TestRefusalsCarryTheIDIfThereWasOne(t *testing.T) {
 		`{"id":123456789012345678901234567890,"method":"a"}`:  "123456789012345678901234567890",
 		`{"jsonrpc":"2.0","id":null,"method":"ping"}`:         "",
 		`{"jsonrpc":"2.0","id":1,"id":1,"method":"ping"}`:     "",
-		`{"jsonrpc":"2.0","method":"tools/call","params":{}}`: "",
+		`{"jsonrpc":"2.0","method":"tools/call","params":[]}`: "",
 	} {
 		_, err := Decode([]byte(body), nil, Limits{})
 		if err == nil || string(err.ID) != want {
 			t.Errorf("Decode(%s): error %+v; want id %q", body, err, want)
 		}
+	}
+}
+
+// A method that the era does not have is unknown, whatever else its message lacks: clients tell
+// servers apart by that answer.
+func TestRemovedMethodIsUnknownRatherThanIncomplete(t *testing.T) {
+	body := `{"jsonrpc":"2.0","id":1,"method":"resources/subscribe","params":{` + modernMeta + `}}`
+	m, err := Decode([]byte(body), modern("resources/subscribe", ""), Limits{})
+	if err != nil || m.MethodKnown() {
+		t.Errorf("Decode = %+v, %v; want a message whose method is unknown", m, err)
 	}
 }
 

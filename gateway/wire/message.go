@@ -53,6 +53,8 @@ type Message struct {
 	IsRetry           bool // params.requestState or params.inputResponses is there (tasks/update has the latter too)
 	InitVersion       string
 	WantsToolsChanged bool // subscriptions/listen asks for tools/list_changed
+
+	nameless bool // the method acts on something that the message does not name
 }
 
 // Limits bound a message. Zero fields take the defaults: no limit of bytes, and the depth of
