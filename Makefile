@@ -6,9 +6,9 @@ export HOME ?= /tmp/sallyport-home
 
 CACHE       := $(CURDIR)/.cache
 STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
-# The end-to-end tests and the benchmark have their own targets: they need the built binary and
-# programs from outside.
-PACKAGES = $$(go list ./... | grep -v '^sallyport/test/')
+# The end-to-end tests have their own target: they need the built binary and programs from
+# outside.
+PACKAGES = $$(go list ./... | grep -v '/test/e2e$$')
 
 .PHONY: help build test lint unit fuzz e2e e2e-tools test-claude bench demo docs
 
@@ -53,7 +53,6 @@ CLIENTS := $(CACHE)/clients/.installed
 EVERYTHING := $(CACHE)/bin/everything-server-v1.8.0
 CLAUDE_VERSION := 2.1.332
 CLAUDE := $(CACHE)/claude-$(CLAUDE_VERSION)/.installed
-
 
 e2e-tools: $(CLIENTS) $(EVERYTHING)
 

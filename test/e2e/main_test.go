@@ -26,7 +26,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "sallyport")
-	build := exec.Command("go", "build", "-o", binary, "sallyport/cmd/sallyport")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/sallyport")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the gateway:", err)
