@@ -72,6 +72,7 @@ type Log struct {
 
 	refusals refusals
 	wake     chan struct{} // holds at most one wake-up
+	lazy     *time.Timer   // wakes the writer for notes that nothing else wakes it for
 	stopped  chan struct{} // closed when the writer has ended
 	unwell   atomic.Pointer[error]
 	busy     atomic.Int64 // when the batch began that the disk has not answered, in Unix nanoseconds; 0 for none
@@ -110,6 +111,7 @@ func Open(dir string, o Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{dir: dir, o: o, lock: held, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	l.lazy = time.AfterFunc(noteDelay, l.wakeWriter)
 	if err := l.start(); err != nil {
 		return nil, errors.Join(err, held.Close())
 	}
@@ -176,6 +178,10 @@ func (l *Log) Decide(ctx context.Context, r *Record) error {
 	}
 }
 
+// noteDelay is how long a note waits for a decision to be written with. Where there are many
+// calls, the writer then turns once for both.
+const noteDelay = 10 * time.Millisecond
+
 // Note queues a record that nobody waits for: outcomes, and refusals of callers who are known.
 // Where the queue is full it drops the record, counts it and returns ErrFull; the count comes
 // into the record when there is room. The record is not kept, and may be used again.
@@ -194,8 +200,13 @@ func (l *Log) Note(r *Record) error {
 	}
 	l.notes = append(l.notes, e)
 	l.noteBytes += len(e.tail)
+	n, half := len(l.notes), l.noteBytes > l.o.noteBytes/2
 	l.mu.Unlock()
-	l.wakeWriter()
+	if half = half || n > l.o.Queue/2; half {
+		l.wakeWriter()
+	} else if n == 1 {
+		l.lazy.Reset(noteDelay)
+	}
 	return nil
 }
 
