@@ -23,12 +23,9 @@ test: lint unit e2e test-claude ## everything that must pass; what it needs beyo
 lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 	@out=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
 	go vet ./...
-	@echo staticcheck ./...; found=$$($(STATICCHECK) -checks '$(CHECKS)' ./... | grep -vE '$(subst $(space),|,$(strip $(EXCEPTIONS)))' || true); \
+	@echo staticcheck ./...; found=$$($(STATICCHECK) ./... | grep -vE '$(subst $(space),|,$(strip $(EXCEPTIONS)))' || true); \
 	if [ -n "$$found" ]; then echo "$$found"; exit 1; fi
 
-# Checks of staticcheck: its own default, without
-#   U1000  a field or a function may stand before the part that will use it
-CHECKS := inherit,-U1000
 # Findings that stand, as patterns of "file:line:column: text (check)":
 #   SA4000 in tests  asking twice and comparing is the point of those tests
 #   S1019 in tests   a capacity that is said out loud

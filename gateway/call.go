@@ -47,6 +47,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, snap *Snapshot) *
 	x := &exchange{g: g, snap: snap, w: w, r: r}
 	x.rec.ID = audit.NewID()
 	x.rec.Time = g.now()
+	x.rec.TraceID = wire.TraceID(r.Header)
 	return x
 }
 

@@ -145,3 +145,18 @@ func TestRefusalsAreRecorded(t *testing.T) {
 		t.Errorf("refusal of nobody: %d records more, counted %v; want none and one", len(f.rec.records)-before, f.rec.refused)
 	}
 }
+
+// A call can be found by the trace that its client gives it; what is no trace is left out.
+func TestRecordHasTheTrace(t *testing.T) {
+	f := newFixture(t)
+	for header, want := range map[string]string{
+		"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01": "4bf92f3577b34da6a3ce929d0e0e4736",
+		"00-00000000000000000000000000000000-00f067aa0ba902b7-01": "",
+		"secret": "",
+	} {
+		f.post(f.reader, legacyCall("read_file", `{"path":"/srv/a"}`), "Traceparent", header)
+		if got := f.rec.last().TraceID; got != want {
+			t.Errorf("Traceparent %s: trace_id %q; want %q", header, got, want)
+		}
+	}
+}

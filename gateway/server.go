@@ -35,7 +35,6 @@ type Server struct {
 type catalogue struct {
 	byEra [2]*catalog.Listing // nil where the server does not speak the era, or has not answered
 	ttl   time.Duration
-	spoke [2]bool
 }
 
 // NewServer returns a server whose catalogue is empty until Run or Refresh has asked for it.

@@ -61,6 +61,15 @@ func TraceHeaders(out, in http.Header) {
 	}
 }
 
+// TraceID returns the trace that a well-formed trace context belongs to, or "".
+func TraceID(h http.Header) string {
+	const from, to = len("00-"), len("00-") + 32
+	if v := h["Traceparent"]; len(v) == 1 && validTraceparent(v[0]) {
+		return v[0][from:to]
+	}
+	return ""
+}
+
 // validTraceparent accepts version 00 only (W3C Trace Context, §3.2.2): of a later version the
 // fields that follow are unknown.
 func validTraceparent(v string) bool {
