@@ -51,7 +51,7 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 	}
 	x.rec.Decision = "deny"
 	if call.tool != nil {
-		if visible, verr := x.snap.Policy.Visible(ctx, in); verr != nil || !visible {
+		if visible, verr := x.visible(ctx, in); verr != nil || !visible {
 			hidden := unknownTool(call.msg)
 			hidden.Err = refusal
 			if call.msg.Method != wire.MethodToolsCall {
@@ -61,6 +61,14 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 		}
 	}
 	return refusal
+}
+
+// visible reports whether the caller may see what in asks about. Record-only hides nothing.
+func (x *exchange) visible(ctx context.Context, in *policy.Input) (bool, error) {
+	if x.snap.RecordOnly {
+		return true, nil
+	}
+	return x.snap.Policy.Visible(ctx, in)
 }
 
 // verdict turns a decision into a refusal, or nil. Obligations that cannot be met refuse.

@@ -109,7 +109,7 @@ func (x *exchange) decode() (*wire.Message, error) {
 		return nil, wireError(refused)
 	}
 	x.msg = msg
-	x.rec.Method = msg.Method
+	x.rec.Method = clip(msg.Method)
 	return msg, nil
 }
 
@@ -194,7 +194,7 @@ func (x *exchange) answered(who *identity.Principal, rt route) error {
 func (x *exchange) resolveName(who *identity.Principal, rt *route) error {
 	switch rt.msg.Method {
 	case wire.MethodToolsCall:
-		x.rec.Tool = rt.msg.Name
+		x.rec.Tool = clip(rt.msg.Name)
 		return rt.find(rt.msg.Name)
 	case wire.MethodTasksGet, wire.MethodTasksResult, wire.MethodTasksCancel, wire.MethodTasksUpdate:
 		name, ok := x.g.handles.Tool(rt.server.Name, rt.msg.Name, who.Key())
@@ -243,7 +243,7 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 	}
 	// What is wrong with the arguments tells what the tool looks like, so a caller who may not
 	// see the tool learns only that it is unknown.
-	if visible, verr := x.snap.Policy.Visible(ctx, x.input(who, call)); verr != nil || !visible {
+	if visible, verr := x.visible(ctx, x.input(who, call)); verr != nil || !visible {
 		return call, &Error{Code: CodeUnknownTool, Public: unknownTool(rt.msg).Public, Err: errors.Join(errors.New("hidden"), verr)}
 	}
 	return call, err

@@ -228,7 +228,11 @@ func TestRecordOnlyRefusesOnlyWhatIsBroken(t *testing.T) {
 	if w := f.post("", legacyCall("read_file", `{}`)); w.Code != 401 {
 		t.Errorf("no token in record-only mode: %d; want 401", w.Code)
 	}
-	if got := toolText(f.post(f.reader, legacyCall("read_file", `{"path":1}`)).Body.String()); got == "ok" {
-		t.Error("arguments of the wrong type passed in record-only mode")
+	// Also for a tool that the policy would hide: what is listed is told about like any other.
+	for _, tool := range []string{"read_file", "write_file"} {
+		want := "invalid arguments for " + tool + ": /path: must be string, got number"
+		if got := toolText(f.post(f.reader, legacyCall(tool, `{"path":1}`)).Body.String()); got != want {
+			t.Errorf("wrong type for %s in record-only mode: %s; want %s", tool, got, want)
+		}
 	}
 }

@@ -25,6 +25,8 @@ type fakeUpstream struct {
 	tools  string // members of the tools array
 	answer func(ctx context.Context, out Outbound) (*Reply, error)
 
+	initialize func() (*Reply, error) // answers the gateway's own initialize; nil: well
+
 	mu   sync.Mutex
 	sent []Outbound // redeemed from permits
 	told []Outbound // errands
@@ -51,6 +53,9 @@ func (f *fakeUpstream) Ask(_ context.Context, e Errand) (*Reply, error) {
 	case wire.MethodDiscover:
 		return jsonReply(200, `{"jsonrpc":"2.0","id":1,"result":{"resultType":"complete"}}`), nil
 	case wire.MethodInitialize:
+		if f.initialize != nil {
+			return f.initialize()
+		}
 		r := jsonReply(200, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}`)
 		r.Header.SessionID = "own"
 		return r, nil

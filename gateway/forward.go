@@ -100,6 +100,7 @@ func (x *exchange) adoptSession(who *identity.Principal, call checked, reply *Re
 func (r *relay) whole(reply *Reply) error {
 	limit := r.snap.Limits.ResultBytes
 	body, err := readWhole(reply.Body, limit)
+	_ = reply.Body.Close() // before the client's pace holds the connection up
 	if err != nil {
 		return r.upstreamFailed(r.ctx, r.call, err)
 	}
@@ -153,9 +154,6 @@ func (r *relay) empty(reply *Reply) error {
 	if r.msg.Kind == wire.Request && reply.Status < 400 {
 		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d without a message", ErrGarbage, reply.Status))
 	}
-	if reply.Status >= 300 && reply.Status < 400 || reply.Status >= 500 {
-		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status))
-	}
 	return r.plain(reply)
 }
 
@@ -189,6 +187,9 @@ func (r *relay) events(body io.Reader, endless bool) error {
 	reader := wire.NewEventReader(body, int(r.snap.Limits.ResultBytes))
 	for {
 		ev, err := reader.Next()
+		if r.ctx.Err() != nil { // what is buffered came before the end and would go out after it
+			return r.broken(out, r.ctx.Err())
+		}
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -200,10 +201,12 @@ func (r *relay) events(body io.Reader, endless bool) error {
 			return r.broken(out, err)
 		}
 		if err := out.write(raw, !reader.Buffered()); err != nil {
+			r.rec.BytesOut = out.sent()
 			r.outcome("cancelled", errClientGone.Error())
 			return nil
 		}
 	}
+	r.rec.BytesOut = out.sent()
 	if r.msg.Kind == wire.Request && !endless && !r.answered && r.msg.Era == wire.Modern {
 		return r.broken(out, fmt.Errorf("%w: the stream ended without an answer", ErrGarbage))
 	}
@@ -214,6 +217,10 @@ func (r *relay) events(body io.Reader, endless bool) error {
 // owe remembers a request of a session whose stream ended without its answer.
 func (r *relay) owe() {
 	if r.answered || r.msg.Era != wire.Legacy || r.msg.Kind != wire.Request || r.call.session == "" {
+		return
+	}
+	const most = 1 << 10 // bytes of a name; a tool's or a prompt's is shorter
+	if len(r.msg.Name) > most {
 		return
 	}
 	call := r.call
@@ -234,6 +241,7 @@ func upstreamStreamError(err error) error {
 // client is told as an event instead of waiting; a subscription that the gateway itself ends is
 // told that it is complete.
 func (r *relay) broken(out *streamWriter, err error) error {
+	defer func() { r.rec.BytesOut = out.sent() }()
 	if cause := context.Cause(r.ctx); errors.Is(cause, errStreamEnded) {
 		if !r.answered && r.msg != nil && r.msg.Era == wire.Modern {
 			_ = out.write(wire.AppendEvent(nil, wire.AppendResult(nil, r.msg.ID, []byte(`{"resultType":"complete"}`))), true) // the client has gone

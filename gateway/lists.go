@@ -83,10 +83,7 @@ func (x *exchange) filter(ctx context.Context, who *identity.Principal, call che
 		if !x.describe(in, who, call, listing, member, page.Names[i]) {
 			return false
 		}
-		if x.snap.RecordOnly {
-			return true
-		}
-		visible, err := x.snap.Policy.Visible(ctx, in)
+		visible, err := x.visible(ctx, in)
 		failed = err
 		return visible && err == nil
 	})

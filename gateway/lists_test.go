@@ -189,3 +189,51 @@ func TestListsFollowEnforcement(t *testing.T) {
 		t.Errorf("enforced list %v", got)
 	}
 }
+
+// An era whose list cannot be fetched now keeps the last good one, and the operator hears of
+// it; an era that the server says it does not have goes.
+func TestRefreshThatHalfFailsKeepsTheOtherHalf(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fail  error
+		reply *Reply
+		keeps bool
+	}{
+		{"timeout", ErrTimeout, nil, true},
+		{"server error", nil, jsonReply(500, ""), true},
+		{"era gone", nil, jsonReply(200, `{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"no"}}`), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.up.initialize = func() (*Reply, error) { return tt.reply, tt.fail }
+			err := f.server.Refresh(t.Context())
+			if (err != nil) != tt.keeps || (f.server.Err() != nil) != tt.keeps {
+				t.Errorf("Refresh = %v, Err = %v; want an error: %v", err, f.server.Err(), tt.keeps)
+			}
+			want := map[bool]string{true: "ok", false: "-32602 Unknown tool: ask"}[tt.keeps]
+			if got := toolText(f.post(f.reader, legacyCall("ask", `{}`)).Body.String()); got != want {
+				t.Errorf("call in the older era: %s; want %s", got, want)
+			}
+			if got := toolText(f.post(f.reader, modernCall("ask", `{}`), modernHeaders("tools/call", "ask")...).Body.String()); got != "ok" {
+				t.Errorf("call in the newer era: %s; want ok", got)
+			}
+		})
+	}
+}
+
+// The catalogue is everybody's: a client that hangs up while it is fetched takes nothing away.
+func TestHangingUpDuringARefreshChangesNothing(t *testing.T) {
+	f := newFixture(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	f.up.initialize = func() (*Reply, error) {
+		hangUp()
+		return jsonReply(200, `{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}`), nil
+	}
+	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+		return sseReply(`data: {"jsonrpc":"2.0","method":"notifications/tools/list_changed"}` + "\n\n"), nil
+	}
+	f.serve(f.request("POST", f.reader, modernCall("ask", `{}`), modernHeaders("tools/call", "ask")...).WithContext(ctx))
+	if f.server.listing(wire.Legacy) == nil || f.server.Err() != nil {
+		t.Errorf("listing of the older era: %v, Err = %v", f.server.listing(wire.Legacy), f.server.Err())
+	}
+}

@@ -100,18 +100,12 @@ func askTools(era wire.Era, session string, cursor []byte) Errand {
 	return errand(era, session, wire.MethodToolsList, params, true)
 }
 
-// askListen opens a stream on which the server says that its tools have changed.
-func askListen(era wire.Era, session string) Errand {
-	if era == wire.Modern {
-		e := errand(era, "", wire.MethodListen, modernMeta+`,"notifications":{"toolsListChanged":true}`, true)
-		e.out.Stream = true
-		return e
-	}
-	h := http.Header{"Accept": {"text/event-stream"}, wire.HeaderVersion: {wire.V20251125}}
-	if session != "" {
-		h[wire.HeaderSession] = []string{session}
-	}
-	return Errand{Outbound{Method: http.MethodGet, Header: h, Idempotent: true, Stream: true}}
+// askListen opens a stream on which a modern server says that its tools have changed. The older
+// era's stream belongs to a session; those catalogues are polled.
+func askListen() Errand {
+	e := errand(wire.Modern, "", wire.MethodListen, modernMeta+`,"notifications":{"toolsListChanged":true}`, true)
+	e.out.Stream = true
+	return e
 }
 
 // endSession ends a session of the gateway's own.

@@ -48,6 +48,7 @@ func TestRefusalsSayWhatWasWrongAndReachNoUpstream(t *testing.T) {
 		{"two messages", f.try("POST", f.reader, list+list), 400, "-32700 the body is not one strict JSON message: data after the end of the JSON value, at byte 47"},
 		{"duplicate member", f.try("POST", f.reader, `{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/list"}`), 400, "-32700 the body is not one strict JSON message: the same member name twice in one object, at byte 40"},
 		{"too deep", f.try("POST", f.reader, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_file","arguments":{"path":`+strings.Repeat("[", 70)+strings.Repeat("]", 70)+`}}}`), 400, "-32700 the body is not one strict JSON message: nested deeper than 64 levels, at byte 156"},
+		{"endless id", f.try("POST", f.reader, `{"jsonrpc":"2.0","id":"`+strings.Repeat("x", 300)+`","method":"ping"}`), 400, `-32600 "id" must be a string or an integer of at most 256 bytes`},
 		{"header against body", f.try("POST", f.reader, good, modernHeaders("tools/call", "write_file")...), 400, "-32020 header mismatch: the header Mcp-Name disagrees with the body"},
 		{"unknown version", f.try("POST", f.reader, list, wire.HeaderVersion, "2030-01-01"), 400, "-32022 unsupported protocol version"},
 		{"unknown method, older", f.try("POST", f.reader, `{"jsonrpc":"2.0","id":1,"method":"tools/steal"}`), 200, "-32601 Method not found: tools/steal"},
@@ -91,7 +92,8 @@ func TestRefusalWithoutTokenPointsAtTheMetadata(t *testing.T) {
 	for path, want := range map[string]string{
 		"/mcp":       `Bearer resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp"`,
 		"/mcp/files": `Bearer resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp/files"`,
-		"/mcp/none":  `Bearer resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp"`,
+		"/mcp/none":  `Bearer resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp/none"`, // which servers exist is not told
+		"/x":         `Bearer resource_metadata="http://127.0.0.1:8080/.well-known/oauth-protected-resource/mcp"`,
 	} {
 		w := f.post("", `{}`, "path", path)
 		if got := w.Header().Get("WWW-Authenticate"); w.Code != 401 || got != want {
@@ -158,5 +160,19 @@ func TestRecordHasTheTrace(t *testing.T) {
 		if got := f.rec.last().TraceID; got != want {
 			t.Errorf("Traceparent %s: trace_id %q; want %q", header, got, want)
 		}
+	}
+}
+
+// What a caller names goes into the record cut short: it could be as large as a request.
+func TestRecordHoldsNoEndlessNames(t *testing.T) {
+	f := newFixture(t)
+	long := strings.Repeat("x", 3000)
+	f.post(f.reader, legacyCall(long, `{}`))
+	if got := f.rec.last().Tool; len(got) > 200 || !strings.HasPrefix(got, "xxx") {
+		t.Errorf("recorded tool has %d bytes", len(got))
+	}
+	f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"`+long+`"}`)
+	if got := f.rec.last().Method; len(got) > 200 || !strings.HasPrefix(got, "xxx") {
+		t.Errorf("recorded method has %d bytes", len(got))
 	}
 }

@@ -158,7 +158,7 @@ func (r *relay) inputRequests(raw []byte) error {
 func (r *relay) mayAsk(method string) *Error {
 	snap := r.g.snapshot.Load()
 	in := r.ask(r.who, method, r.call.server)
-	in.Request.Era = r.call.era().String()
+	in.Request.Era = r.call.msg.Era.String()
 	if r.call.tool != nil {
 		in.Tool = toolOf(r.call.tool)
 	}
@@ -207,13 +207,6 @@ func (r *relay) event(ev wire.Event) ([]byte, error) {
 		return ev.Raw, nil
 	}
 	return ev.ReplaceData(out), nil
-}
-
-func (c checked) era() wire.Era {
-	if c.msg == nil {
-		return wire.Legacy
-	}
-	return c.msg.Era
 }
 
 // list filters a list that came from the upstream by asking, for each element, the question

@@ -4,8 +4,10 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"sallyport/gateway/wire"
+	"sallyport/identity"
 )
 
 // respondError is the only place where a refusal becomes bytes.
@@ -15,7 +17,7 @@ func (x *exchange) respondError(e *Error) {
 	status := row.http
 	switch e.Code {
 	case CodeUnauthenticated:
-		h.Set("WWW-Authenticate", `Bearer resource_metadata="`+x.metadataURL()+`"`)
+		h.Set("WWW-Authenticate", identity.Challenge(x.snap.PublicURL, x.r.URL.Path))
 	case CodeWrongMethod:
 		h.Set("Allow", "POST, GET, DELETE")
 	case CodeUnknownMethod:
@@ -68,8 +70,32 @@ func (x *exchange) respond(status int, parts ...[]byte) {
 	x.rec.BytesOut = int64(n)
 	x.w.WriteHeader(status)
 	for _, p := range parts {
-		_, _ = x.w.Write(p) // the client has gone
+		if x.write(p) != nil {
+			return // the client has gone
+		}
 	}
+}
+
+// write gives a client time for each piece of a large answer, and no more: one that does not
+// read must not keep what the answer holds. A small answer fits into the buffers of the
+// connection.
+func (x *exchange) write(p []byte) error {
+	const piece = 256 << 10
+	if len(p) <= piece {
+		_, err := x.w.Write(p)
+		return err
+	}
+	control := http.NewResponseController(x.w)
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }() // the next answer has its own
+	for len(p) > 0 {
+		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all writers can
+		n, err := x.w.Write(p[:min(piece, len(p))])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+	}
+	return nil
 }
 
 // Header values that never change are shared by all answers.
@@ -77,15 +103,6 @@ var (
 	contentJSON = []string{"application/json"}
 	noStore     = []string{"no-store"}
 )
-
-// metadataURL is where the client finds out about this very resource (RFC 9728 §5.1).
-func (x *exchange) metadataURL() string {
-	path := x.r.URL.Path
-	if _, ok := x.snap.serverOf(path); !ok {
-		path = "/mcp"
-	}
-	return x.snap.PublicURL + "/.well-known/oauth-protected-resource" + path
-}
 
 func source(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)

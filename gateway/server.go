@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -26,8 +25,8 @@ type Server struct {
 	catalogue atomic.Pointer[catalogue]
 	wake      chan struct{} // holds at most one request for a refresh
 
-	refreshing sync.Mutex // one refresh at a time; guards asked
-	asked      time.Time  // when the newest refresh began
+	refreshing sync.Mutex // one refresh at a time; guards fresh
+	fresh      time.Time  // when the newest refresh that succeeded began
 	lastError  atomic.Pointer[error]
 }
 
@@ -84,7 +83,9 @@ const (
 // back-off while the server does not answer.
 func (s *Server) Run(ctx context.Context) {
 	backoff := firstBackoff
-	go s.watch(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { s.watch(ctx) })
+	defer watching.Wait()
 	for ctx.Err() == nil {
 		wait := refreshEvery
 		if err := s.Refresh(ctx); err != nil {
@@ -105,13 +106,14 @@ func (s *Server) Run(ctx context.Context) {
 }
 
 // refreshSince returns when the catalogue is newer than since, or could not be made so in
-// time. Many streams that hear of one change cost one refresh.
+// time. Many streams that hear of one change cost one refresh. It does not end with the
+// request that brought the news: the catalogue is everybody's.
 func (s *Server) refreshSince(ctx context.Context, since time.Time) {
-	ctx, cancel := context.WithTimeout(ctx, changedTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changedTimeout)
 	defer cancel()
 	s.refreshing.Lock()
 	defer s.refreshing.Unlock()
-	if s.asked.After(since) {
+	if s.fresh.After(since) {
 		return
 	}
 	if err := s.refresh(ctx); err != nil {
@@ -130,23 +132,40 @@ func (s *Server) Refresh(ctx context.Context) error {
 
 // refresh must be called with refreshing held.
 func (s *Server) refresh(ctx context.Context) error {
-	s.asked = time.Now()
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
 	next := &catalogue{}
-	modernErr := s.fetchModern(ctx, next)
-	legacyErr := s.fetchLegacy(ctx, next)
-	var err error
-	if next.byEra[wire.Modern] == nil && next.byEra[wire.Legacy] == nil {
-		err = fmt.Errorf("list the tools of %q: %w", s.Name, errors.Join(modernErr, legacyErr))
+	speaks := [2]bool{}
+	var failed [2]error
+	speaks[wire.Modern], failed[wire.Modern] = s.fetchModern(ctx, next)
+	speaks[wire.Legacy], failed[wire.Legacy] = s.fetchLegacy(ctx, next)
+	var errs []error
+	for era, err := range failed {
+		// An era that the server does not have is no failure, and one whose list could not be
+		// fetched now keeps the last good one.
+		if temporary := speaks[era] || errors.Is(err, ErrTimeout) || errors.Is(err, ErrUnreachable); err == nil || !temporary {
+			continue
+		}
+		next.byEra[era] = s.listing(wire.Era(era))
+		errs = append(errs, err)
 	}
-	s.lastError.Store(&err)
-	if err != nil {
+	if next.byEra == [2]*catalog.Listing{} {
+		err := fmt.Errorf("list the tools of %q: %w", s.Name, errors.Join(failed[:]...))
+		s.lastError.Store(&err)
 		return err
 	}
 	s.report(next)
 	s.catalogue.Store(next)
-	return nil
+	err := errors.Join(errs...)
+	if err != nil {
+		err = fmt.Errorf("list the tools of %q: %w", s.Name, err)
+	}
+	s.lastError.Store(&err)
+	if err == nil {
+		s.fresh = began
+	}
+	return err
 }
 
 // report tells the operator which tools are hidden because of their definitions.
@@ -166,37 +185,30 @@ func (s *Server) report(next *catalogue) {
 	}
 }
 
-func (s *Server) fetchModern(ctx context.Context, next *catalogue) error {
+// fetchModern reports whether the server speaks the era, and why there is no list.
+func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool, err error) {
 	if _, err := s.askResult(ctx, askDiscover()); err != nil {
-		return err
+		return false, err
 	}
-	listing, ttl, err := s.fetchTools(ctx, wire.Modern, "")
-	if err != nil {
-		return err
-	}
-	next.byEra[wire.Modern], next.ttl = listing, ttl
-	return nil
+	next.byEra[wire.Modern], next.ttl, err = s.fetchTools(ctx, wire.Modern, "")
+	return true, err
 }
 
-func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) error {
+func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
 	reply, err := s.askResult(ctx, askInitialize())
 	if err != nil {
-		return err
+		return false, err
 	}
 	if told, err := s.Upstream.Ask(ctx, tellInitialized(reply.session)); err == nil {
 		_ = told.Body.Close()
 	}
-	listing, _, err := s.fetchTools(ctx, wire.Legacy, reply.session)
+	next.byEra[wire.Legacy], _, err = s.fetchTools(ctx, wire.Legacy, reply.session)
 	if reply.session != "" {
 		if ended, err := s.Upstream.Ask(ctx, endSession(reply.session)); err == nil {
 			_ = ended.Body.Close()
 		}
 	}
-	if err != nil {
-		return err
-	}
-	next.byEra[wire.Legacy] = listing
-	return nil
+	return true, err
 }
 
 // fetchTools walks the pages. A server without tools has an empty listing.
@@ -273,6 +285,9 @@ func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if reply.Status >= http.StatusInternalServerError {
+		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, reply.Status)
+	}
 	msg, err := wire.DecodeReply(raw, wire.Limits{})
 	if err != nil {
 		return nil, fmt.Errorf("%w: status %d: %w", ErrGarbage, reply.Status, err)
@@ -291,11 +306,7 @@ func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
 // readAnswer reads a body, or the first response of a stream.
 func readAnswer(reply *Reply) ([]byte, error) {
 	if reply.Header.ContentType != "text/event-stream" {
-		raw, err := io.ReadAll(io.LimitReader(reply.Body, maxCatalogBytes+1))
-		if err == nil && len(raw) > maxCatalogBytes {
-			err = ErrTooLarge
-		}
-		return raw, err
+		return readWhole(reply.Body, maxCatalogBytes)
 	}
 	events := wire.NewEventReader(reply.Body, maxCatalogBytes)
 	for {
@@ -332,7 +343,7 @@ func (s *Server) listenOnce(ctx context.Context) bool {
 	if s.listing(wire.Modern) == nil {
 		return false // the older era's stream belongs to a session; those catalogues are polled
 	}
-	reply, err := s.Upstream.Ask(ctx, askListen(wire.Modern, ""))
+	reply, err := s.Upstream.Ask(ctx, askListen())
 	if err != nil {
 		return false
 	}

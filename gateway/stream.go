@@ -79,7 +79,8 @@ func (r *relay) listen(reply *Reply) error {
 	reader := wire.NewEventReader(reply.Body, int(r.snap.Limits.ResultBytes))
 	for {
 		ev, err := reader.Next()
-		if err != nil {
+		if err != nil || r.ctx.Err() != nil {
+			r.rec.BytesOut = out.sent()
 			r.outcome("ok", endOf(r.ctx))
 			return nil // ended, by whichever side
 		}
@@ -88,7 +89,8 @@ func (r *relay) listen(reply *Reply) error {
 			return r.broken(out, err)
 		}
 		if err := out.write(raw, !reader.Buffered()); err != nil {
-			r.outcome("ok", "the client has gone")
+			r.rec.BytesOut = out.sent()
+			r.outcome("cancelled", errClientGone.Error())
 			return nil
 		}
 	}
@@ -166,7 +168,7 @@ func (s *streams) reauthorize(ctx context.Context, snap *Snapshot) {
 
 func (st *stream) reauthorize(ctx context.Context, snap *Snapshot) {
 	in := st.x.ask(st.who, wire.MethodListen, st.call.server)
-	in.Request.Era = st.call.era().String()
+	in.Request.Era = st.call.msg.Era.String()
 	d, err := snap.Policy.Denied(ctx, in)
 	if (err != nil || !d.Allow) && !snap.RecordOnly {
 		st.end("the policy denies it")

@@ -244,3 +244,72 @@ func TestSwapWhileAStreamOpensIsNotMissed(t *testing.T) {
 	}
 	<-s.closed
 }
+
+// slowReader takes its time with each piece of an answer.
+type slowReader struct {
+	http.ResponseWriter
+	before func()
+}
+
+func (s *slowReader) Write(p []byte) (int, error) { s.before(); return s.ResponseWriter.Write(p) }
+func (s *slowReader) Flush()                      {}
+
+// What lies in the buffer when the policy ends a stream does not go out after it.
+func TestBufferedEventsEndWithTheStream(t *testing.T) {
+	for _, method := range []string{"GET", "POST"} {
+		f := newFixture(t)
+		var events strings.Builder
+		for range 50 {
+			events.WriteString(`data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"m"}}` + "\n\n")
+		}
+		f.up.answer = func(context.Context, Outbound) (*Reply, error) { return sseReply(events.String()), nil }
+		var once bool
+		f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			f.g.ServeHTTP(&slowReader{w, func() {
+				if f.g.streams.mu.TryLock() { // as a policy swap would, from outside
+					for st := range f.g.streams.open {
+						if once {
+							st.end("the policy denies it")
+						}
+						once = true
+					}
+					f.g.streams.mu.Unlock()
+				}
+			}}, r)
+		})
+		body, headers := "", []string(nil)
+		if method == "POST" {
+			body, headers = listenBody, modernHeaders("subscriptions/listen", "")
+		}
+		w := f.do(method, f.reader, body, headers...)
+		if n := strings.Count(w.Body.String(), "notifications/message"); n > 2 {
+			t.Errorf("%s: %d events went out after the end", method, n)
+		}
+	}
+}
+
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error { c.closed = true; return nil }
+
+// A client that does not read must not hold the upstream's connection.
+func TestUpstreamIsFreeBeforeTheClientReads(t *testing.T) {
+	f := newFixture(t)
+	body := &closing{Reader: strings.NewReader(`{"jsonrpc":"2.0","id":7,"result":{}}`)}
+	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+		return &Reply{Status: 200, Header: ReplyHeader{ContentType: "application/json"}, Body: body}, nil
+	}
+	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.g.ServeHTTP(&slowReader{w, func() {
+			if !body.closed {
+				t.Error("the answer goes to the client while the upstream's connection is held")
+			}
+		}}, r)
+	})
+	if got := toolText(f.post(f.reader, legacyCall("ask", `{}`)).Body.String()); got != "ok" {
+		t.Errorf("call: %s", got)
+	}
+}

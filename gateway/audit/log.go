@@ -192,7 +192,7 @@ func (l *Log) Note(r *Record) error {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: the log is closed", ErrUnaudited)
 	}
-	if len(l.notes) >= l.o.Queue || l.noteBytes+len(e.tail) > l.o.noteBytes {
+	if n := len(l.notes); n >= l.o.Queue || n > 0 && l.noteBytes+len(e.tail) > l.o.noteBytes {
 		l.dropped++
 		l.mu.Unlock()
 		l.release(e)

@@ -13,8 +13,9 @@ import (
 // still look at, in bytes: branches can look at the same bytes many times, and a pattern runs
 // many instructions for each.
 type matcher struct {
-	data []byte
-	work int
+	data     []byte
+	work     int
+	patterns int // what may still be spent on patterns, in instructions times bytes
 }
 
 // matches reports whether the value is certainly valid.
@@ -27,7 +28,7 @@ func (p *program) matches(data []byte) (ok bool) {
 			ok = false
 		}
 	}()
-	m := matcher{data: data, work: 8*len(data) + 4096}
+	m := matcher{data: data, work: 8*len(data) + 4096, patterns: maxPatternWork}
 	end, all := m.value(space(data, 0), p)
 	return all && space(data, end) == len(data)
 }
@@ -76,6 +77,21 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 	return end, m.spend(end-i) && p.number(m.data[i:end])
 }
 
+// blank skips white space, and pays for it.
+func (m *matcher) blank(i int) (int, bool) {
+	end := space(m.data, i)
+	return end, m.spend(end - i)
+}
+
+// next moves past a comma and the white space around it.
+func (m *matcher) next(i int) (int, bool) {
+	from := i
+	if i = space(m.data, i); m.data[i] == ',' {
+		i = space(m.data, i+1)
+	}
+	return i, m.spend(i - from)
+}
+
 func (m *matcher) spend(n int) bool {
 	m.work -= n
 	return m.work >= 0
@@ -97,7 +113,10 @@ func (m *matcher) branch(i int, programs []*program) bool {
 func (m *matcher) object(i int, p *program) (end int, ok bool) {
 	var found uint64
 	n := 0
-	for i = space(m.data, i+1); m.data[i] != '}'; n++ {
+	if i, ok = m.blank(i + 1); !ok {
+		return i, false
+	}
+	for ; m.data[i] != '}'; n++ {
 		end := stringEnd(m.data, i)
 		name := m.data[i+1 : end-1]
 		if bytes.IndexByte(name, '\\') >= 0 { // an escape could spell a name in another way
@@ -110,12 +129,16 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 		if bit, ok := p.required[string(name)]; ok {
 			found |= 1 << bit
 		}
+		from := i
 		i = space(m.data, space(m.data, end)+1)
+		if !m.spend(i - from) { // the name and the space around it
+			return i, false
+		}
 		if i, ok = m.value(i, sub); !ok {
 			return i, false
 		}
-		if i = space(m.data, i); m.data[i] == ',' {
-			i = space(m.data, i+1)
+		if i, ok = m.next(i); !ok {
+			return i, false
 		}
 	}
 	all := uint64(1)<<len(p.required) - 1 // 64 names: the shift gives 0, less 1 all bits
@@ -124,12 +147,15 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 
 func (m *matcher) array(i int, p *program) (end int, ok bool) {
 	n := 0
-	for i = space(m.data, i+1); m.data[i] != ']'; n++ {
+	if i, ok = m.blank(i + 1); !ok {
+		return i, false
+	}
+	for ; m.data[i] != ']'; n++ {
 		if i, ok = m.value(i, p.items); !ok {
 			return i, false
 		}
-		if i = space(m.data, i); m.data[i] == ',' {
-			i = space(m.data, i+1)
+		if i, ok = m.next(i); !ok {
+			return i, false
 		}
 	}
 	return i + 1, m.spend(n) && p.size.admit(n)
@@ -153,8 +179,11 @@ func (m *matcher) text(raw []byte, p *program) bool {
 	if p.length != (bounds{0, -1}) && !p.length.admit(utf8.RuneCount(s)) {
 		return false
 	}
-	// Instructions are cheaper than bytes that are walked in other ways, but there are many.
-	return p.pattern == nil || m.spend(len(s)*p.pattern.insts/16) && p.pattern.Match(s)
+	if p.pattern == nil {
+		return true
+	}
+	m.patterns -= len(s) * p.pattern.insts
+	return m.patterns >= 0 && p.pattern.Match(s)
 }
 
 // number accepts plain integers within bounds that are integers, and any number where there is

@@ -183,21 +183,31 @@ func TestUsualSchemasArePrograms(t *testing.T) {
 	}
 }
 
-// Branches and patterns cannot make a program run long; it gives up instead.
+// Branches, white space and patterns cannot make a program run long; it gives up instead.
 func TestProgramGivesUpInTime(t *testing.T) {
 	s, err := Compile([]byte(`{"type":"object","properties":{"a":{"type":"string","pattern":"^(a|b|c|d){200}x"}}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := matcher{data: []byte(`{"a":"` + strings.Repeat("a", 1000) + `"}`), work: 2000}
-	if _, ok := m.value(0, s.fast); ok || m.work >= 0 {
-		t.Errorf("matched = %v with %d of its work left; want it to give up", ok, m.work)
+	m := matcher{data: []byte(`{"a":"` + strings.Repeat("a", 1000) + `"}`), work: 1 << 20, patterns: 2000}
+	if _, ok := m.value(0, s.fast); ok || m.patterns >= 0 {
+		t.Errorf("matched = %v with %d left for patterns; want it to give up", ok, m.patterns)
 	}
-	if _, err := Compile([]byte(`{"anyOf":[{"$ref":"#"},{"type":"string"}]}`)); err == nil {
-		s, _ := Compile([]byte(`{"anyOf":[{"$ref":"#"},{"type":"string"}]}`))
-		if s.fast != nil {
-			t.Error("a schema that is its own branch became a program")
-		}
+	// A filter tree whose branches fail late: each level looks at what is below it twice.
+	filter, err := Compile([]byte(`{"$ref":"#/$defs/f","$defs":{"f":{"anyOf":[
+		{"type":"object","properties":{"f":{"$ref":"#/$defs/f"},"and":{"type":"integer"}},"required":["and"],"additionalProperties":false},
+		{"type":"object","properties":{"f":{"$ref":"#/$defs/f"},"or":{"type":"integer"}},"required":["or"],"additionalProperties":false},
+		{"type":"null"}]}}}`))
+	if err != nil || filter.fast == nil {
+		t.Fatalf("the filter is no program: %v", err)
+	}
+	value := strings.Repeat(`{"f":`, 40) + strings.Repeat(" ", 10_000) + "null" + strings.Repeat("}", 40)
+	m = matcher{data: []byte(value), work: 8 * len(value)}
+	if _, ok := m.value(0, filter.fast); ok || m.work >= 0 || m.work < -2*len(value) {
+		t.Errorf("matched = %v with %d of its work left; want it to give up at once", ok, m.work)
+	}
+	if s, err := Compile([]byte(`{"anyOf":[{"$ref":"#"},{"type":"string"}]}`)); err == nil && s.fast != nil {
+		t.Error("a schema that is its own branch became a program")
 	}
 	for _, broken := range []string{`{"a`, `{"a":`, `[1,`, ``, `{`} {
 		if s.fast.matches([]byte(broken)) {

@@ -51,7 +51,7 @@ func Decode(body []byte, h http.Header, lim Limits) (*Message, *Error) {
 func (m *Message) readEnvelope(at *noted) *Error {
 	if id := at.raw(m.Raw, atID); id != nil {
 		if !validID(id) {
-			return invalid(`"id" must be a string or an integer`)
+			return invalid(`"id" must be a string or an integer of at most 256 bytes`)
 		}
 		m.ID = id
 	}
@@ -92,10 +92,16 @@ func (m *Message) classify(at *noted) *Error {
 	return nil
 }
 
+// maxID bounds an id, in bytes: several tables keep ids for as long as a request is open.
+const maxID = 256
+
 // validID accepts what both eras allow: a string, or an integer in its plain form. Fractions
 // and exponents are refused even where their value is whole, since 1, 1.0 and 1e0 are one id
 // to some parsers and three to others; so are 0 and -0.
 func validID(raw []byte) bool {
+	if len(raw) > maxID {
+		return false
+	}
 	if raw[0] == '"' {
 		return true
 	}
@@ -126,7 +132,7 @@ func (m *Message) readParams(at *noted) *Error {
 	switch m.Method {
 	case NotifyCancelled:
 		if m.RequestID = at.raw(m.Raw, atRequestID); m.RequestID != nil && !validID(m.RequestID) {
-			return badParams(`params: "requestId" must be a string or an integer`)
+			return badParams(`params: "requestId" must be a string or an integer of at most 256 bytes`)
 		}
 	case MethodInitialize:
 		m.InitVersion, err = m.str(at, atInitVersion, "protocolVersion")
@@ -178,25 +184,18 @@ func (m *Message) readName(at *noted) *Error {
 		return nil
 	}
 	m.Name, err = m.str(at, where, member)
-	m.nameless = err == nil && m.Name == ""
+	if err == nil && m.Name == "" {
+		m.lacks = member
+	}
 	return err
 }
 
 // requireName is asked last: a method that the era does not have is unknown, whatever it lacks.
 func (m *Message) requireName() *Error {
-	if !m.nameless || !m.MethodKnown() {
+	if m.lacks == "" || !m.MethodKnown() {
 		return nil
 	}
-	member := "name"
-	switch m.Method {
-	case MethodResRead, MethodResSubscribe, MethodResUnsub:
-		member = "uri"
-	case MethodTasksGet, MethodTasksResult, MethodTasksCancel, MethodTasksUpdate:
-		member = "taskId"
-	case MethodComplete:
-		member = "ref." + map[string]string{"ref/prompt": "name", "ref/resource": "uri"}[m.Ref]
-	}
-	return badParams("%s needs a non-empty params.%s", m.Method, member)
+	return badParams("%s needs a non-empty params.%s", m.Method, m.lacks)
 }
 
 // str decodes the string at a slot; "" where there is none.

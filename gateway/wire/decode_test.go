@@ -117,7 +117,7 @@ func TestDecodeRefusesWhatIsNotOneStrictMessage(t *testing.T) {
 
 func TestDecodeRefusesWhatIsNotOneJSONRPCMessage(t *testing.T) {
 	const two = "a message is a request, a notification or a response: not two of them"
-	const id = `"id" must be a string or an integer`
+	const id = `"id" must be a string or an integer of at most 256 bytes`
 	for _, tt := range []refusal{
 		{`[{"jsonrpc":"2.0","id":1,"method":"ping"}]`, nil, -32600, "batches are not accepted: send one JSON-RPC message per request"},
 		{"\r\n\t []", nil, -32600, "batches are not accepted: send one JSON-RPC message per request"},
@@ -176,7 +176,7 @@ func TestDecodeRefusesParamsOfTheWrongType(t *testing.T) {
 		{req("tools/call", `{"name":"x","requestState":{}}`), nil, -32602, `params: "requestState" must be a string`},
 		{req("tools/list", `{"cursor":1}`), nil, -32602, `params: "cursor" must be a string`},
 		{req("initialize", `{"protocolVersion":1}`), nil, -32602, `params: "protocolVersion" must be a string`},
-		{`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1.5}}`, nil, -32602, `params: "requestId" must be a string or an integer`},
+		{`{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1.5}}`, nil, -32602, `params: "requestId" must be a string or an integer of at most 256 bytes`},
 	} {
 		tt.check(t)
 	}

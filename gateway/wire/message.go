@@ -54,7 +54,7 @@ type Message struct {
 	InitVersion       string
 	WantsToolsChanged bool // subscriptions/listen asks for tools/list_changed
 
-	nameless bool // the method acts on something that the message does not name
+	lacks string // the member that names what the method acts on, where it is empty or absent
 }
 
 // Limits bound a message. Zero fields take the defaults: no limit of bytes, and the depth of
