@@ -111,15 +111,15 @@ within(amount, most) if {
 
 # Each root ends with a slash, so that /srv/invoices-old is not below /srv/invoices/. The
 # percent sign is refused because some servers decode it, the backslash because some
-# servers take it for a slash.
+# servers take it for a slash, and the wide dot because some take it for a dot.
 below(path, roots) if {
 	is_string(path)
 	some root in roots
 	startswith(concat("", [path, "/"]), root)
 	every segment in split(path, "/") {
-		not segment in {".", ".."}
+		not trim(segment, " ;\t") in {".", ".."}
 	}
-	every odd in {"\\", "%", "\u0000"} {
+	every odd in {"\\", "%", "\u0000", "\uff0e"} {
 		not contains(path, odd)
 	}
 }

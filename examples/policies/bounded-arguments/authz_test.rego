@@ -38,7 +38,7 @@ test_paths_have_one_reading if {
 	every path in {
 		"/srv/invoices/../salaries/11.pdf", "/srv/invoices/..", "/srv/invoices/./x", "/srv/invoices-old/x",
 		"/srv/invoices/..\\x", "/srv/invoices/%2e%2e/x", "/srv/invoices/a\u0000b", "srv/invoices/x", "/", "",
-		"/SRV/invoices/x", null, 7, ["/srv/invoices/x"],
+		"/srv/invoices/.. /x", "/srv/invoices/..;/x", "/srv/invoices/\uff0e\uff0e/x", "/SRV/invoices/x", null, 7, ["/srv/invoices/x"],
 	} {
 		not allowed(read("clerk", path))
 	}

@@ -96,9 +96,10 @@ document(path) if {
 	not secret(path)
 }
 
-# Letters, digits, space, dot, dash and underline, with no dot or space at either end. So
-# there are no hidden names, no "..", no backslash, no percent sign and no NUL.
-plain(segment) if regex.match(`^[\pL\pN_]([\pL\pN\pM ._-]*[\pL\pN\pM_-])?$`, segment)
+# ASCII letters, digits, space, dot, dash and underline, with no dot or space at either end. So
+# there are no hidden names, no "..", no backslash, no percent sign and no NUL. Other letters
+# are left out because some file systems read them as these: "ſecret" is "secret" to them.
+plain(segment) if regex.match(`^[A-Za-z0-9_]([A-Za-z0-9 ._-]*[A-Za-z0-9_-])?$`, segment)
 
 plain("")
 

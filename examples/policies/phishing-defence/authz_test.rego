@@ -22,7 +22,7 @@ mail(to) := call("assistant", "mail", "send_mail", {"to": to, "subject": "s", "b
 post(role, url) := call(role, "web", "web_post", {"url": url, "body": "b"})
 
 test_assistant_reads_documents if {
-	every path in {"/documents/roadmap.md", "/documents/hr/leave policy.txt", "/documents/Grüße.md"} {
+	every path in {"/documents/roadmap.md", "/documents/hr/leave policy.txt", "/documents/v1.2_final-b.md"} {
 		allowed(read(path))
 	}
 	allowed(call("assistant", "files", "list_directory", {"path": "/documents"}))
@@ -35,6 +35,7 @@ test_nothing_else_is_read if {
 		"/documents/../home/dana/.aws/credentials", "/documents/..", "/documents/./x", "/documents/.env",
 		"/documents/.git/config", "/documents/..\\x", "/documents/%2e%2e/x", "/documents/a\u0000.md",
 		"/documents/hr/..;/x", "/documents/ ../x", "/documents/\uff0e\uff0e/x", "/documents/roadmap.md ",
+		"/documents/\u017fecret.txt", "/documents/Pa\u00dfword.txt", "/documents/\uff53ecret.txt", "/documents/Gr\u00fc\u00dfe.md",
 		"/documents/AWS-Credentials.txt", "/documents/server.pem", "/documents/x\n", "/Documents/roadmap.md",
 		"file:///documents/roadmap.md", "~/documents/roadmap.md", null, 7, ["/documents/roadmap.md"],
 	} {
