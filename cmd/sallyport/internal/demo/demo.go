@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -76,9 +77,12 @@ func (s *story) run(ctx context.Context) error {
 // serveOn keeps serving until ctx ends.
 func (s *story) serveOn(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { s.rig.service.Run(ctx) }) // policies are watched from here on
+	defer running.Wait()
 	defer cancel()
-	go s.rig.service.Run(ctx) // policies are watched from here on
 	s.clients(o)
+	since := time.Now() // records of the story may still be on their way to the disk
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
@@ -88,7 +92,7 @@ func (s *story) serveOn(ctx context.Context, o Options) error {
 		case err := <-s.rig.problems:
 			return err
 		case <-tick.C:
-			if err := s.follow(); err != nil {
+			if err := s.follow(since); err != nil {
 				return err
 			}
 		}
@@ -98,14 +102,14 @@ func (s *story) serveOn(ctx context.Context, o Options) error {
 // lookEvery is how often new calls are looked for. Slower than an eye would notice.
 const lookEvery = 200 * time.Millisecond
 
-// follow prints the tool calls that have been decided since.
-func (s *story) follow() error {
+// follow prints the tool calls that have been decided since then.
+func (s *story) follow(since time.Time) error {
 	records, err := s.rig.journal.next()
 	if err != nil {
 		return err
 	}
 	for _, rec := range records {
-		if !decides(rec) {
+		if !decides(rec) || rec.Time.Before(since) {
 			continue
 		}
 		got := outcome(rec, true)

@@ -124,7 +124,7 @@ func (s *story) reasons(rec audit.Record, got string) {
 	case got == unknown && len(rec.Rules) == 0:
 		why = "no rule could ever allow this to " + strings.Join(rec.Roles, ", ") + "; the tool is hidden"
 	case got == invalid:
-		why = "the arguments do not fit the tool's schema; policy was not even asked"
+		why = "the arguments do not fit the tool's schema; allow and deny were not asked"
 	}
 	if why != "" {
 		s.field(5, "why", s.c.yellow, why)
