@@ -258,11 +258,7 @@ func (r *relay) broken(out *streamWriter, err error) error {
 		e = upstreamError(r.call.server.Name, err)
 	}
 	if r.msg != nil && r.msg.Kind == wire.Request && !r.answered {
-		body := wire.AppendError(nil, r.msg.ID, table[e.Code].rpc, e.Public, nil)
-		if table[e.Code].asResult && r.msg.Method == wire.MethodToolsCall {
-			body = wire.AppendResult(nil, r.msg.ID, wire.ToolError(r.msg.Era, e.Public))
-		}
-		_ = out.write(wire.AppendEvent(nil, body), true) // the client has gone
+		_ = out.write(wire.AppendEvent(nil, errorBody(r.msg, r.msg.ID, e)), true) // the client has gone
 	}
 	return e
 }

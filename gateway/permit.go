@@ -8,7 +8,7 @@ import (
 	"sallyport/gateway/wire"
 )
 
-// Permit carries one client request upstream, once. Only authorize makes one; the zero Permit
+// Permit carries one client request upstream, once. Only authorize and authorizeSession make one; the zero Permit
 // buys nothing. It holds no client credential, so there is none to leak.
 type Permit struct {
 	out      Outbound

@@ -43,17 +43,21 @@ func (x *exchange) respondError(e *Error) {
 	if x.msg != nil && x.msg.ID == nil && status == http.StatusOK {
 		status = http.StatusBadRequest // a refused notification has no response to carry the news
 	}
-	var body []byte
-	if row.asResult && x.msg != nil && x.msg.Method == wire.MethodToolsCall {
-		body = wire.AppendResult(nil, id, wire.ToolError(x.msg.Era, e.Public))
-	} else {
-		rpc := row.rpc
-		if e.rpc != 0 {
-			rpc = e.rpc
-		}
-		body = wire.AppendError(nil, id, rpc, e.Public, e.data)
+	x.respond(status, errorBody(x.msg, id, e))
+}
+
+// errorBody is a refusal as a message: of a tool call, where the model can do something about
+// it, a result whose text reaches the model. msg is nil where none was understood.
+func errorBody(msg *wire.Message, id []byte, e *Error) []byte {
+	row := table[e.Code]
+	if row.asResult && msg != nil && msg.Method == wire.MethodToolsCall {
+		return wire.AppendResult(nil, id, wire.ToolError(msg.Era, e.Public))
 	}
-	x.respond(status, body)
+	rpc := row.rpc
+	if e.rpc != 0 {
+		rpc = e.rpc
+	}
+	return wire.AppendError(nil, id, rpc, e.Public, e.data)
 }
 
 // respond writes a whole JSON answer, given in parts.

@@ -25,8 +25,9 @@ type Server struct {
 	catalogue atomic.Pointer[catalogue]
 	wake      chan struct{} // holds at most one request for a refresh
 
-	refreshing sync.Mutex // one refresh at a time; guards fresh
+	refreshing sync.Mutex // one refresh at a time; guards the two below
 	fresh      time.Time  // when the newest refresh that succeeded began
+	started    bool       // Run has been here
 	lastError  atomic.Pointer[error]
 }
 
@@ -88,7 +89,7 @@ func (s *Server) Run(ctx context.Context) {
 	defer watching.Wait()
 	for ctx.Err() == nil {
 		wait := refreshEvery
-		if err := s.Refresh(ctx); err != nil {
+		if err := s.refreshIfOlder(ctx, refreshAtLeast); err != nil {
 			s.log.Warn("catalogue not refreshed", slog.Any("error", err))
 			wait, backoff = backoff, min(backoff*2, longestBackoff)
 		} else {
@@ -120,6 +121,18 @@ func (s *Server) refreshSince(ctx context.Context, since time.Time) {
 		s.log.Warn("catalogue not refreshed", slog.Any("error", err))
 		s.refreshSoon()
 	}
+}
+
+// refreshIfOlder spares a start the second fetch of a list that it has just waited for.
+func (s *Server) refreshIfOlder(ctx context.Context, age time.Duration) error {
+	s.refreshing.Lock()
+	defer s.refreshing.Unlock()
+	if !s.started && time.Since(s.fresh) < age {
+		s.started = true
+		return nil
+	}
+	s.started = true
+	return s.refresh(ctx)
 }
 
 // Refresh asks for the tools once, in every era that the server speaks. When it fails the old
@@ -174,7 +187,7 @@ func (s *Server) report(next *catalogue) {
 		if l == nil {
 			continue
 		}
-		if old := s.listing(wire.Era(era)); old != nil && old.Digest == l.Digest { //nolint:gosec // two eras
+		if old := s.listing(wire.Era(era)); old != nil && old.Digest == l.Digest { // two eras
 			continue
 		}
 		for _, t := range l.Tools {

@@ -96,6 +96,9 @@ func (r *relay) listen(reply *Reply) error {
 	}
 }
 
+// reauthorizeTimeout bounds the question about an open stream. Without an answer it ends.
+const reauthorizeTimeout = 5 * time.Second
+
 // errStreamEnded is why a stream ends that the gateway itself ends.
 var errStreamEnded = errors.New("ended by the gateway")
 
@@ -167,6 +170,8 @@ func (s *streams) reauthorize(ctx context.Context, snap *Snapshot) {
 }
 
 func (st *stream) reauthorize(ctx context.Context, snap *Snapshot) {
+	ctx, cancel := context.WithTimeout(ctx, reauthorizeTimeout)
+	defer cancel()
 	in := st.x.ask(st.who, wire.MethodListen, st.call.server)
 	in.Request.Era = st.call.msg.Era.String()
 	d, err := snap.Policy.Denied(ctx, in)

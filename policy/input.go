@@ -204,7 +204,7 @@ func parseValue(raw []byte) (ast.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := d.ReadToken(); err != io.EOF { //nolint:errorlint // the decoder returns io.EOF itself
+	if _, err := d.ReadToken(); err != io.EOF { // the decoder returns io.EOF itself
 		return nil, fmt.Errorf("data after the value")
 	}
 	return v, nil

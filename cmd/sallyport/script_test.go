@@ -93,7 +93,7 @@ func taken(ts *testscript.TestScript, _ bool, names []string) {
 func wide(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[0])
 	ts.Check(os.MkdirAll(dir, 0o700))
-	ts.Check(os.Chmod(dir, 0o755)) //nolint:gosec // this is the fault
+	ts.Check(os.Chmod(dir, 0o755)) // this is the fault
 }
 
 const patience = 20 * time.Second
@@ -118,7 +118,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func fetch(url string) (int, string, error) {
-	resp, err := http.Get(url) //nolint:gosec,noctx // a test's own URL
+	resp, err := http.Get(url) // a test's own URL
 	if err != nil {
 		return 0, err.Error(), err
 	}
@@ -158,7 +158,7 @@ func follows(ts *testscript.TestScript, neg bool, args []string) {
 func callTool(url, token, tool string) (string, error) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":{},`+
 		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, tool)
-	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body)) //nolint:noctx // a test
+	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body)) // a test
 	if err != nil {
 		return "", err
 	}

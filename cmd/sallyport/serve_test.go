@@ -225,7 +225,7 @@ func TestASecondSignalEndsAtOnce(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for said.Scan() { //nolint:revive // read it out, so that Wait may close it
+	for said.Scan() { // read it out, so that Wait may close it
 	}
 	err = cmd.Wait()
 	if took := time.Since(begin); err == nil || took > drainTime/2 {

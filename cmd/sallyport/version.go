@@ -11,7 +11,7 @@ import (
 )
 
 // version is set by the linker for a release.
-var version = "dev" //nolint:gochecknoglobals // -ldflags -X can set nothing else
+var version = "dev" // -ldflags -X can set nothing else
 
 type versionInfo struct {
 	Version  string   `json:"version"`

@@ -15,9 +15,9 @@ const idDigits = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 func NewID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[6:])                           // never fails
-	ms := uint64(time.Now().UnixMilli())              //nolint:gosec // not before 1970
-	binary.BigEndian.PutUint16(b[0:], uint16(ms>>32)) //nolint:gosec // 48 bits are used
-	binary.BigEndian.PutUint32(b[2:], uint32(ms))     //nolint:gosec // the lower half
+	ms := uint64(time.Now().UnixMilli())              // not before 1970
+	binary.BigEndian.PutUint16(b[0:], uint16(ms>>32)) // 48 bits are used
+	binary.BigEndian.PutUint32(b[2:], uint32(ms))     // the lower half
 	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 	var id [26]byte
 	for i := len(id) - 1; i >= 0; i-- {

@@ -33,7 +33,7 @@ func repair(dir string) (tail, error) {
 		t.next = max(t.next, s.first)
 		if s.damaged {
 			// Nobody knows which numbers were in it, only that there were no more than lines fit.
-			t.next = max(t.next, s.first+uint64(s.size)/minLine+1) //nolint:gosec // a size is not negative
+			t.next = max(t.next, s.first+uint64(s.size)/minLine+1) // a size is not negative
 			continue
 		}
 		// An empty segment tells nothing: a failure may have left it, with records of higher

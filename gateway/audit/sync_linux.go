@@ -8,7 +8,7 @@ import (
 
 func dataSync(f *os.File) error {
 	for {
-		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR { //nolint:errorlint // the kernel's own value
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR { // the kernel's own value
 			return err
 		}
 	}

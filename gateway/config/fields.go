@@ -132,8 +132,9 @@ func variables() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// foreign reports whether a variable with our prefix is somebody else's: Kubernetes makes
-// some for a service that is called sallyport, and `run` gives some to its command.
+// foreign reports whether a variable with our prefix is not for the configuration: Kubernetes
+// makes some for a service that is called sallyport, GRANT and SOCKET are kept for commands that
+// a later version starts, and CORPORA is the tests'.
 func foreign(name string) bool {
 	rest := strings.TrimPrefix(name, EnvPrefix)
 	return strings.HasPrefix(rest, "PORT") || strings.HasPrefix(rest, "SERVICE_") ||

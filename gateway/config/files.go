@@ -42,7 +42,7 @@ func (c *Config) CheckFiles() error {
 // certificate returns the gateway's own, or nil where there is none.
 func (c *Config) certificate() (*tls.Certificate, error) {
 	if c.TLS.Cert == "" {
-		return nil, nil //nolint:nilnil // no certificate is configured, which is no error
+		return nil, nil // no certificate is configured, which is no error
 	}
 	pair, err := tls.LoadX509KeyPair(c.TLS.Cert, c.TLS.Key)
 	if err != nil {
@@ -98,7 +98,7 @@ func (s *Server) headers() (http.Header, error) {
 // tls returns what the server's keys and certificates make, or nil for the defaults.
 func (s *Server) tls() (*tls.Config, error) {
 	if s.TLS == (ServerTLS{}) {
-		return nil, nil //nolint:nilnil // the defaults are no error
+		return nil, nil // the defaults are no error
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if s.TLS.CA != "" {

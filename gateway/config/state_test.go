@@ -30,7 +30,7 @@ func TestAStateDirectoryThatCannotBeUsedIsNamedWithTheCure(t *testing.T) {
 	if err := os.Mkdir(wide, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(wide, 0o750); err != nil { //nolint:gosec // this is the fault
+	if err := os.Chmod(wide, 0o750); err != nil { // this is the fault
 		t.Fatal(err)
 	}
 	const cure = "; set state (SALLYPORT_STATE) to a directory that this user may write"
@@ -59,7 +59,7 @@ func TestAKeyOfRequestStatesIsMadeOnceAndKeptPrivate(t *testing.T) {
 		t.Errorf("read again: another key, or %v", err)
 	}
 	path := filepath.Join(c.State, "keys", "request-state.key")
-	if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // this is the fault
+	if err := os.Chmod(path, 0o644); err != nil { // this is the fault
 		t.Fatal(err)
 	}
 	if _, err := c.requestStateKey(); err == nil || !strings.Contains(err.Error(), "has mode 0644, so others could read it; run: chmod 0600 ") {
@@ -132,7 +132,7 @@ func (i *installation) pair(name string) {
 // peerName connects and returns whose certificate is shown.
 func peerName(t *testing.T, address string) string {
 	t.Helper()
-	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // only to read the name
+	conn, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true}) // only to read the name
 	if err != nil {
 		t.Fatal(err)
 	}

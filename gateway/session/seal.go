@@ -68,7 +68,7 @@ func NewKey() ([]byte, error) {
 
 // Seal wraps state for b.
 func (s *Sealer) Seal(b Binding, state string) string {
-	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(StateLife).Unix())) //nolint:gosec // not before 1970
+	plain := binary.BigEndian.AppendUint64(nil, uint64(s.now().Add(StateLife).Unix())) // not before 1970
 	plain = append(plain, state...)
 	return sealPrefix + base64.RawURLEncoding.EncodeToString(s.aead.Seal(nil, nil, plain, b.bytes()))
 }
@@ -86,7 +86,7 @@ func (s *Sealer) Open(b Binding, sealed string) (string, error) {
 	if err != nil || len(plain) < 8 {
 		return "", ErrSeal
 	}
-	if exp := binary.BigEndian.Uint64(plain); uint64(s.now().Unix()) >= exp { //nolint:gosec // not before 1970
+	if exp := binary.BigEndian.Uint64(plain); uint64(s.now().Unix()) >= exp { // not before 1970
 		return "", ErrSeal
 	}
 	return string(plain[8:]), nil

@@ -112,7 +112,7 @@ func (r *report) write(file string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(text, '\n'), 0o644) //nolint:gosec // for others to read
+	return os.WriteFile(file, append(text, '\n'), 0o644) // for others to read
 }
 
 func cpuModel() string {

@@ -30,7 +30,7 @@ func serve(h http.Handler) error {
 	}
 	fmt.Fprintln(os.Stdout, l.Addr())
 	go memstats()
-	return (&http.Server{Handler: h}).Serve(l) //nolint:gosec // a benchmark's own client has no need of deadlines
+	return (&http.Server{Handler: h}).Serve(l) // a benchmark's own client has no need of deadlines
 }
 
 type upstream struct {

@@ -65,7 +65,7 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 	// The helper is `sallyport token headers`, noting how often it ran.
 	helper := filepath.Join(dir, "helper")
 	script := fmt.Sprintf("#!/bin/sh\nexec %s token headers --config %s --role agent | tee -a %s\n", binary, g.config, handed)
-	if err := os.WriteFile(helper, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(helper, []byte(script), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
 	writeJSON(t, filepath.Join(dir, "mcp.json"), map[string]any{"mcpServers": map[string]any{

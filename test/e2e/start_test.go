@@ -46,7 +46,7 @@ func TestServeSaysWhyItDoesNotStart(t *testing.T) {
 		{"a policy whose test fails", withPolicy("authz_test.rego", "package mcp.authz_test\n\nimport rego.v1\n\nimport data.mcp.authz\n\ntest_wrong if authz.allow with input as {}\n"), []string{"authz_test.rego", "test_wrong"}},
 		{"a policy that asks the network", withPolicy("more.rego", "package mcp.authz\n\nimport rego.v1\n\nallow if http.send({\"method\": \"get\", \"url\": \"http://127.0.0.1/\"}).status_code == 200\n"), []string{"more.rego:5", "http.send"}},
 		{"a state directory that others can read", func(t *testing.T, g *gate) {
-			if err := os.MkdirAll(filepath.Join(g.state, "keys"), 0o755); err != nil { //nolint:gosec // the point
+			if err := os.MkdirAll(filepath.Join(g.state, "keys"), 0o755); err != nil { // the point
 				t.Fatal(err)
 			}
 		}, []string{"state", "0700"}},
@@ -87,7 +87,7 @@ func TestServerThatIsDownIsNamedAndComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: rec} //nolint:gosec // a test's own client needs no deadlines
+	srv := &http.Server{Handler: rec} // a test's own client needs no deadlines
 	go func() { _ = srv.Serve(l) }()
 	defer srv.Close()
 	eventually(t, "the server is served once it is there", func() error {
