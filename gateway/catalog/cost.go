@@ -171,7 +171,17 @@ func measure(value []byte) (places, depth int) {
 
 // stringEnd returns the index after the string whose opening quote is at i.
 func stringEnd(b []byte, i int) int {
-	for i++; i < len(b); i++ {
+	const short = 16 // most strings end sooner than a call would pay for itself
+	i++
+	for most := min(len(b), i+short); i < most; i++ {
+		if b[i] == '"' {
+			return i + 1
+		}
+		if b[i] == '\\' {
+			break
+		}
+	}
+	for ; i < len(b); i++ {
 		n := bytes.IndexByte(b[i:], '"')
 		if n < 0 {
 			break

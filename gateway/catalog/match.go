@@ -122,12 +122,11 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 		if bytes.IndexByte(name, '\\') >= 0 { // an escape could spell a name in another way
 			return i, false
 		}
-		sub, named := p.properties[string(name)]
-		if !named {
-			sub = p.rest
-		}
-		if bit, ok := p.required[string(name)]; ok {
-			found |= 1 << bit
+		known := p.members[string(name)]
+		found |= known.bit
+		sub := p.rest
+		if known.property {
+			sub = known.value
 		}
 		from := i
 		i = space(m.data, space(m.data, end)+1)
@@ -141,8 +140,7 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 			return i, false
 		}
 	}
-	all := uint64(1)<<len(p.required) - 1 // 64 names: the shift gives 0, less 1 all bits
-	return i + 1, m.spend(n) && found == all && p.size.admit(n)
+	return i + 1, m.spend(n) && found == p.required && p.size.admit(n)
 }
 
 func (m *matcher) array(i int, p *program) (end int, ok bool) {

@@ -14,15 +14,22 @@ type program struct {
 	never bool // matches nothing
 	types typeSet
 
-	properties   map[string]*program
-	required     map[string]int // index of the name's bit
-	rest         *program       // of members that properties does not name; nil: anything
-	items        *program       // nil: anything
+	members      map[string]member
+	required     uint64   // a bit for each required member
+	rest         *program // of members that are no properties; nil: anything
+	items        *program // nil: anything
 	anyOf        []*program
 	texts        map[string]bool // the allowed strings; nil: any
 	pattern      *pattern
 	length, size bounds   // of a string in code points; of an array or object
 	least, most  *big.Rat // inclusive; integers only
+}
+
+// member is what an object's program knows of one name.
+type member struct {
+	property bool
+	value    *program // of a property
+	bit      uint64   // of a required member
 }
 
 // bounds are inclusive; most is -1 where there is no upper one.
@@ -201,9 +208,10 @@ func (p *programmer) object(n *jsonschema.Schema, out *program) bool {
 	if len(n.Required) > maxRequired {
 		return false
 	}
-	out.required = make(map[string]int, len(n.Required))
-	for _, name := range n.Required {
-		out.required[name] = len(out.required)
+	out.members = make(map[string]member, len(n.Properties))
+	for i, name := range n.Required {
+		out.members[name] = member{bit: 1 << i}
+		out.required |= 1 << i
 	}
 	switch rest := n.AdditionalProperties.(type) {
 	case nil:
@@ -220,13 +228,12 @@ func (p *programmer) object(n *jsonschema.Schema, out *program) bool {
 	default:
 		return false
 	}
-	out.properties = make(map[string]*program, len(n.Properties))
 	for name, s := range n.Properties {
 		sub, ok := p.of(s)
 		if !ok {
 			return false
 		}
-		out.properties[name] = sub
+		out.members[name] = member{true, sub, out.members[name].bit}
 	}
 	return true
 }

@@ -80,7 +80,7 @@ func CheckSpans(data []byte, lim Limits, scope *Scope, spans []Span) error {
 	lim = lim.orDefault()
 	// One pass for the grammar, duplicates, UTF-8 and surrogates, by jsontext; one for the rules
 	// that are ours, which may then rely on the grammar.
-	if !jsontext.Value(data).IsValid() {
+	if !certainlyValid(data, lim.Depth) && !jsontext.Value(data).IsValid() {
 		return explain(data, lim)
 	}
 	w := walker{data: data, lim: lim, spans: spans, nul: mayHoldNUL(data)}

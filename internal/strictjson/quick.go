@@ -1,0 +1,249 @@
+package strictjson
+
+import "unicode/utf8"
+
+// quick scans a document in one pass and is one-sided: what it accepts, jsontext accepts. It
+// gives up on what is rare (names with escapes, surrogates, objects of very many members), and
+// jsontext then decides, and finds the words for what is wrong.
+type quick struct {
+	data  []byte
+	names [128]Span // member names of the objects that are open
+	used  int       // of names
+}
+
+// maxQuickNames bounds the members of one object, whose names are compared pairwise.
+const maxQuickNames = 48
+
+// certainlyValid reports whether data is one JSON value, for certain: grammar, UTF-8, escapes,
+// and no name twice in an object.
+func certainlyValid(data []byte, depth int) bool {
+	q := quick{data: data}
+	i := q.value(q.space(0), depth)
+	return i >= 0 && q.space(i) == len(data)
+}
+
+func (q *quick) space(i int) int {
+	for i < len(q.data) && (q.data[i] == ' ' || q.data[i] == '\n' || q.data[i] == '\t' || q.data[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// value returns the index after the value at i, or -1.
+func (q *quick) value(i, depth int) int {
+	if i >= len(q.data) {
+		return -1
+	}
+	switch q.data[i] {
+	case '{':
+		return q.object(i+1, depth-1)
+	case '[':
+		return q.array(i+1, depth-1)
+	case '"':
+		end, _ := q.text(i)
+		return end
+	case 't':
+		return q.literal(i, "true")
+	case 'f':
+		return q.literal(i, "false")
+	case 'n':
+		return q.literal(i, "null")
+	}
+	return q.number(i)
+}
+
+func (q *quick) literal(i int, word string) int {
+	if len(q.data)-i < len(word) || string(q.data[i:i+len(word)]) != word {
+		return -1
+	}
+	return i + len(word)
+}
+
+func (q *quick) object(i, depth int) int {
+	if depth < 0 {
+		return -1
+	}
+	first := q.used
+	if i = q.space(i); q.at(i) == '}' {
+		return i + 1
+	}
+	for {
+		if q.at(i) != '"' {
+			return -1
+		}
+		end, escaped := q.text(i)
+		if end < 0 || escaped || !q.name(Span{i, end}, first) {
+			return -1
+		}
+		if i = q.space(end); q.at(i) != ':' {
+			return -1
+		}
+		if i = q.value(q.space(i+1), depth); i < 0 {
+			return -1
+		}
+		switch i = q.space(i); q.at(i) {
+		case ',':
+			i = q.space(i + 1)
+		case '}':
+			q.used = first
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// at returns the byte at i, or 0, which no rule accepts.
+func (q *quick) at(i int) byte {
+	if i < len(q.data) {
+		return q.data[i]
+	}
+	return 0
+}
+
+// name notes a member name and reports whether it is new among those since first.
+func (q *quick) name(s Span, first int) bool {
+	if q.used-first >= maxQuickNames || q.used == len(q.names) {
+		return false
+	}
+	text := q.data[s.Start:s.End]
+	for _, o := range q.names[first:q.used] {
+		if o.End-o.Start == len(text) && string(q.data[o.Start:o.End]) == string(text) {
+			return false
+		}
+	}
+	q.names[q.used] = s
+	q.used++
+	return true
+}
+
+func (q *quick) array(i, depth int) int {
+	if depth < 0 {
+		return -1
+	}
+	if i = q.space(i); q.at(i) == ']' {
+		return i + 1
+	}
+	for {
+		if i = q.value(i, depth); i < 0 {
+			return -1
+		}
+		switch i = q.space(i); q.at(i) {
+		case ',':
+			i = q.space(i + 1)
+		case ']':
+			return i + 1
+		default:
+			return -1
+		}
+	}
+}
+
+// ordinary bytes of a string need no look of their own.
+var ordinary = func() (t [256]bool) {
+	for c := 0x20; c < 0x80; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
+
+// text returns the index after the string whose quote is at i, or -1, and whether it has an
+// escape.
+func (q *quick) text(i int) (end int, escaped bool) {
+	start := i + 1
+	ascii := true
+	for i = start; i < len(q.data); i++ {
+		c := q.data[i]
+		switch {
+		case ordinary[c]:
+		case c == '"':
+			if !ascii && !utf8.Valid(q.data[start:i]) {
+				return -1, escaped
+			}
+			return i + 1, escaped
+		case c == '\\':
+			escaped = true
+			n := q.escape(i + 1)
+			if n == 0 {
+				return -1, true
+			}
+			i += n
+		case c >= utf8.RuneSelf:
+			ascii = false
+		default:
+			return -1, escaped // a control character
+		}
+	}
+	return -1, escaped
+}
+
+// escape returns the length of the escape after its backslash, or 0.
+func (q *quick) escape(i int) int {
+	switch q.at(i) {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return 1
+	case 'u':
+	default:
+		return 0
+	}
+	const length = len("uXXXX")
+	if len(q.data)-i < length {
+		return 0
+	}
+	r := 0
+	for _, c := range q.data[i+1 : i+length] {
+		switch {
+		case '0' <= c && c <= '9':
+			r = r<<4 | int(c-'0')
+		case 'a' <= c && c <= 'f':
+			r = r<<4 | int(c-'a'+10)
+		case 'A' <= c && c <= 'F':
+			r = r<<4 | int(c-'A'+10)
+		default:
+			return 0
+		}
+	}
+	if 0xd800 <= r && r <= 0xdfff {
+		return 0 // half of a pair, or a pair: for jsontext
+	}
+	return length
+}
+
+// number follows RFC 8259, section 6.
+func (q *quick) number(i int) int {
+	if q.at(i) == '-' {
+		i++
+	}
+	switch c := q.at(i); {
+	case c == '0':
+		i++
+	case '1' <= c && c <= '9':
+		i = q.digits(i)
+	default:
+		return -1
+	}
+	if q.at(i) == '.' {
+		from := i + 1
+		if i = q.digits(from); i == from {
+			return -1
+		}
+	}
+	if c := q.at(i); c == 'e' || c == 'E' {
+		i++
+		if c := q.at(i); c == '+' || c == '-' {
+			i++
+		}
+		from := i
+		if i = q.digits(from); i == from {
+			return -1
+		}
+	}
+	return i
+}
+
+func (q *quick) digits(i int) int {
+	for i < len(q.data) && '0' <= q.data[i] && q.data[i] <= '9' {
+		i++
+	}
+	return i
+}
