@@ -188,6 +188,12 @@ func skipLiteral(data []byte, i int) int {
 
 // skipString returns the index after the string whose opening quote is at i.
 func skipString(data []byte, i int) int {
+	const short = 16 // most strings end sooner than a call would pay for itself
+	for j := i + 1; j < len(data) && j <= i+short && data[j] != '\\'; j++ {
+		if data[j] == '"' {
+			return j + 1
+		}
+	}
 	for start := i; ; {
 		j := bytes.IndexByte(data[min(i+1, len(data)):], '"')
 		if j < 0 {
