@@ -77,10 +77,10 @@ func (x *exchange) verdict(d policy.Decision, err error) *Error {
 		return &Error{Code: CodeDenied, Public: "Denied: the policy could not be evaluated (decision " + x.rec.ID + ")", Err: err}
 	}
 	if !d.Allow {
-		why := "no rule allows it"
-		if len(d.Reasons) > 0 {
-			why = strings.Join(d.Reasons, "; ")
+		if len(d.Reasons) == 0 {
+			x.rec.Reasons = []string{"no rule allows it"}
 		}
+		why := strings.Join(x.rec.Reasons, "; ")
 		return refuse(CodeDenied, "Denied by policy: %s (decision %s)", why, x.rec.ID)
 	}
 	for _, o := range d.Obligations {

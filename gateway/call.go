@@ -213,11 +213,12 @@ func (rt *route) find(name string) error {
 	if rt.server.catalogue.Load() == nil {
 		return upstreamError(rt.server.Name, errors.Join(ErrUnreachable, rt.server.Err()))
 	}
-	if rt.listing != nil {
-		if tool := rt.listing.Tools[name]; tool != nil && tool.Problem == "" {
-			rt.tool = tool
-			return nil
-		}
+	if rt.listing == nil {
+		return refuse(CodeUnavailable, "the server %q does not speak this era of the protocol (%s)", rt.server.Name, rt.msg.Era)
+	}
+	if tool := rt.listing.Tools[name]; tool != nil && tool.Problem == "" {
+		rt.tool = tool
+		return nil
 	}
 	return unknownTool(rt.msg)
 }

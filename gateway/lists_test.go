@@ -210,7 +210,7 @@ func TestRefreshThatHalfFailsKeepsTheOtherHalf(t *testing.T) {
 			if (err != nil) != tt.keeps || (f.server.Err() != nil) != tt.keeps {
 				t.Errorf("Refresh = %v, Err = %v; want an error: %v", err, f.server.Err(), tt.keeps)
 			}
-			want := map[bool]string{true: "ok", false: "-32602 Unknown tool: ask"}[tt.keeps]
+			want := map[bool]string{true: "ok", false: `502 the server "files" does not speak this era of the protocol (legacy)`}[tt.keeps]
 			if got := toolText(f.post(f.reader, legacyCall("ask", `{}`)).Body.String()); got != want {
 				t.Errorf("call in the older era: %s; want %s", got, want)
 			}
@@ -236,4 +236,26 @@ func TestHangingUpDuringARefreshChangesNothing(t *testing.T) {
 	if f.server.listing(wire.Legacy) == nil || f.server.Err() != nil {
 		t.Errorf("listing of the older era: %v, Err = %v", f.server.listing(wire.Legacy), f.server.Err())
 	}
+}
+
+// Why there is no catalogue is said so that an operator knows what to change.
+func TestRefreshSaysWhatToChange(t *testing.T) {
+	for status, want := range map[int]string{
+		401: "the server wants a credential (status 401): set headers or credential of this server",
+		404: "the server answered 404 to POST: is its url that of its MCP endpoint (often …/mcp)?",
+	} {
+		s := NewServer("files", &refusingUpstream{status: status}, nil)
+		if err := s.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("status %d: %v; want %s", status, err, want)
+		}
+	}
+}
+
+type refusingUpstream struct {
+	fakeUpstream
+	status int
+}
+
+func (r *refusingUpstream) Ask(context.Context, Errand) (*Reply, error) {
+	return jsonReply(r.status, "nothing here"), nil
 }

@@ -23,7 +23,7 @@ func (x *exchange) record(ctx context.Context) error {
 func (x *exchange) outcome(code, detail string) {
 	rec := x.rec
 	rec.Phase = audit.PhaseRefusal
-	if x.decided {
+	if x.decided || code == "ok" { // the gateway's own answers reach no upstream, and are no refusal
 		rec.Phase = audit.PhaseOutcome
 	}
 	rec.Code, rec.Detail = code, detail

@@ -298,12 +298,18 @@ func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if reply.Status >= http.StatusInternalServerError {
-		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, reply.Status)
+	switch status := reply.Status; {
+	case status >= http.StatusInternalServerError:
+		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, status)
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return nil, fmt.Errorf("the server wants a credential (status %d): set headers or credential of this server", status)
 	}
 	msg, err := wire.DecodeReply(raw, wire.Limits{})
 	if err != nil {
-		return nil, fmt.Errorf("%w: status %d: %w", ErrGarbage, reply.Status, err)
+		if reply.Status != http.StatusOK {
+			return nil, fmt.Errorf("the server answered %d to %s: is its url that of its MCP endpoint (often …/mcp)?", reply.Status, e.out.Method)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
 	}
 	if msg.Error != nil {
 		failed := &rpcError{}

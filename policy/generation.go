@@ -63,6 +63,9 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	if g.txn, err = g.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open policy data: %w", err)
 	}
+	if err := setsOf(c); err != nil {
+		return nil, err
+	}
 	if g.decide, err = g.prepare(ctx, ifDefined(c, decideQuery)); err != nil {
 		return nil, err
 	}
@@ -102,6 +105,32 @@ func ifDefined(c *ast.Compiler, query string) string {
 		}
 	}
 	return query
+}
+
+// setsOf refuses a `deny` or `obligations` that is not a set, in words that name the line: the
+// engine's own speak of its query.
+func setsOf(c *ast.Compiler) error {
+	example := map[string]string{"deny": `deny contains "reason" if …`, "obligations": `obligations contains {"type": "record_arguments"} if …`}
+	for name, form := range example {
+		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz." + name)) {
+			value := r.Head.Value
+			if r.Head.RuleKind() == ast.MultiValue || value != nil && isCollection(value.Value) {
+				continue
+			}
+			return fmt.Errorf("%s:%d: `%s` must be a set: %s\n\t%s", r.Location.File, r.Location.Row, name, form, sourceLine(r.Location.Text, 1))
+		}
+	}
+	return nil
+}
+
+// isCollection reports whether a complete rule's value may be a set all the same; what it is
+// then comes out when it is asked.
+func isCollection(v ast.Value) bool {
+	switch v.(type) {
+	case ast.Boolean, ast.String, ast.Number, ast.Null:
+		return false
+	}
+	return true
 }
 
 func (g *Generation) prepare(ctx context.Context, query string) (rego.PreparedEvalQuery, error) {

@@ -51,6 +51,9 @@ func readDir(dir string) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", dir, unwrapPath(err))
 	}
+	if info, err := os.Stat(root); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file; name the directory that holds it", dir)
+	}
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err

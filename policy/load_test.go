@@ -46,6 +46,8 @@ func TestLoadRefusesWithFileLineAndText(t *testing.T) {
 		{"randomness", map[string]string{"a.rego": head + "allow if rand.intn(\"x\", 2) == 1\n"}, []string{"undefined function rand.intn"}},
 		{"no allow", map[string]string{"a.rego": head + "deny contains \"x\" if true\n"}, []string{"no rule `allow` in package mcp.authz"}},
 		{"allow elsewhere", map[string]string{"a.rego": "package other\n\nallow if true\n"}, []string{"no rule `allow` in package mcp.authz"}},
+		{"deny that is no set", map[string]string{"a.rego": head + "allow if true\n\ndeny if input.action == \"x\"\n"}, []string{"a.rego:5: `deny` must be a set: deny contains \"reason\" if …", "deny if input.action"}},
+		{"deny that is one text", map[string]string{"a.rego": head + "allow if true\n\ndeny := \"no\" if input.action == \"x\"\n"}, []string{"a.rego:5: `deny` must be a set"}},
 		{"allow that is text", map[string]string{"a.rego": head + "allow := \"yes\"\n"}, []string{"a.rego:3: `allow` must be true or false", "allow := \"yes\""}},
 		{"failing test", map[string]string{"a.rego": head + "allow if input.action == \"x\"\n", "a_test.rego": head + "test_allows if {\n\tallow with input as {\"action\": \"y\"}\n}\n"},
 			[]string{"a_test.rego:3: test test_allows failed; the policy is not installed", "test_allows if {"}},

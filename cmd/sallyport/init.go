@@ -74,7 +74,12 @@ func writeStart(dir, url string) ([]string, error) {
 			return nil, err
 		}
 	}
-	return names, ignoreState(filepath.Join(dir, ".gitignore"))
+	ignore := filepath.Join(dir, ".gitignore")
+	added, err := ignoreState(ignore)
+	if added {
+		names = append(names, "/state/ into "+ignore)
+	}
+	return names, err
 }
 
 func startFiles(url string) ([][]byte, error) {
@@ -119,20 +124,20 @@ func create(path string, data []byte) error {
 	return nil
 }
 
-// ignoreState adds the state directory to .gitignore.
-func ignoreState(path string) error {
+// ignoreState adds the state directory to .gitignore, where it is not there yet.
+func ignoreState(path string) (added bool, err error) {
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read .gitignore: %w", err)
+		return false, fmt.Errorf("read .gitignore: %w", err)
 	}
 	for line := range strings.Lines(string(old)) {
 		if strings.Trim(strings.TrimSpace(line), "/") == "state" {
-			return nil
+			return false, nil
 		}
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return fmt.Errorf("write .gitignore: %w", err)
+		return false, fmt.Errorf("write .gitignore: %w", err)
 	}
 	text := "/state/\n"
 	if len(old) > 0 && !strings.HasSuffix(string(old), "\n") {
@@ -140,9 +145,9 @@ func ignoreState(path string) error {
 	}
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write .gitignore: %w", err)
+		return false, fmt.Errorf("write .gitignore: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func exists(path string) bool {
@@ -153,6 +158,9 @@ func exists(path string) bool {
 // nextSteps prints what to type, each line whole so that it can be copied.
 func (a *app) nextSteps(file string) error {
 	program := "sallyport"
+	if path, err := os.Executable(); err == nil {
+		program = shell(path) // a helper runs wherever its client was started
+	}
 	helper := program + " token headers --role reader --config " + shell(file)
 	entry := `{"type":"http","url":"http://127.0.0.1:8080/mcp/upstream","headersHelper":"` + strings.ReplaceAll(strings.ReplaceAll(helper, `\`, `\\`), `"`, `\"`) + `"}`
 	return a.printf(`Run the gateway:
@@ -164,12 +172,13 @@ project's file would run it without its environment):
 
 claude mcp add-json --scope user sallyport %[3]s
 
-MCP Inspector:
+MCP Inspector (Node 22.19 or newer):
 
-npx @modelcontextprotocol/inspector --cli --server-url http://127.0.0.1:8080/mcp/upstream --transport http --method tools/list --header "Authorization: Bearer $(%[1]s token mint --role reader --config %[2]s)"
+npx @modelcontextprotocol/inspector@2 --cli --server-url http://127.0.0.1:8080/mcp/upstream --transport http --method tools/list --header "Authorization: Bearer $(%[1]s token mint --role operator --config %[2]s)"
 
-Then change %[4]s: a reader may call what data.json lists, an operator every tool.
-`, program, shell(file), shell(entry), filepath.Join(filepath.Dir(file), "policies"))
+An operator may call every tool. A reader sees those that %[4]s names in "reads",
+so put your server's own tool names there; until then a reader's list may be empty.
+`, program, shell(file), shell(entry), filepath.Join(filepath.Dir(file), "policies", "data.json"))
 }
 
 // shell quotes a word for a POSIX shell where it needs it.

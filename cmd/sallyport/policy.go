@@ -24,7 +24,7 @@ type finding struct {
 
 func (a *app) newPolicyCheck() *cobra.Command {
 	cmd := &cobra.Command{Use: "check [DIR]", Short: "Say what is wrong with the policies, with file, line and text", Args: cobra.MaximumNArgs(1),
-		Long: "Compiles the directory as the gateway would, tests included. Without DIR it is that of\nthe configuration. Exits 3 on an error, and with --strict on a warning too."}
+		Long: "Compiles the directory as the gateway would, tests included. Without DIR it is that of\nthe configuration, or ./policies. Exits 3 on an error, and with --strict on a warning too."}
 	asJSON := outputFlag(cmd)
 	strict := cmd.Flags().Bool("strict", false, "take warnings for errors")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -82,7 +82,7 @@ func (a *app) printFindings(dir string, found []finding, notes []string) error {
 
 func (a *app) newPolicyTest() *cobra.Command {
 	cmd := &cobra.Command{Use: "test [DIR]", Short: "Run the tests beside the policies", Args: cobra.MaximumNArgs(1),
-		Long: "Runs every rule test_… of the files *_test.rego, as the gateway does at each load. Without\nDIR it is that of the configuration. Exits 3 when a test fails or there is none."}
+		Long: "Runs every rule test_… of the files *_test.rego, as the gateway does at each load. Without\nDIR it is that of the configuration, or ./policies. Exits 3 when a test fails or there is none."}
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		is, err := asJSON()
@@ -127,6 +127,9 @@ func (a *app) policyDir(args []string) (string, error) {
 	}
 	if dir := a.env["SALLYPORT_POLICIES"]; dir != "" && a.file == "" {
 		return dir, nil
+	}
+	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" && exists("policies") {
+		return "policies", nil // as `init` names it
 	}
 	cfg, err := a.load()
 	if err != nil {

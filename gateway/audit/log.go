@@ -27,6 +27,7 @@ type Options struct {
 	Key          []byte           // of Digest, 32 bytes; default: <dir>/../keys/audit-digest.key, made at the first start
 	SegmentBytes int64            // a segment over this size is followed by the next; default 64 MiB
 	Queue        int              // notes that may wait; default 8192
+	Continue     bool             // go on in the newest segment, for logs that are opened for each record
 
 	// Tests only: a disk that fails, and bounds that are soon reached.
 	disk                     disk
@@ -134,8 +135,10 @@ func (l *Log) start() error {
 	}
 	l.report = found.report
 	w := &writer{log: l, next: found.next, durable: found.next}
-	if err := w.begin(found.report); err != nil {
-		return fmt.Errorf("begin audit segment: %w", err)
+	if !l.o.Continue || found.report != "" || !w.resume() {
+		if err := w.begin(found.report); err != nil {
+			return fmt.Errorf("begin audit segment: %w", err)
+		}
 	}
 	if found.report != "" {
 		l.o.Logger.Warn("audit log mended", slog.String("report", found.report))

@@ -290,6 +290,25 @@ func (w *writer) begin(detail string) error {
 	return nil
 }
 
+// resume goes on in the newest segment, if it is whole and has room, and reports whether it
+// does. The next sync covers the whole file.
+func (w *writer) resume() bool {
+	list, err := segments(w.log.dir)
+	if err != nil || len(list) == 0 {
+		return false
+	}
+	newest := list[len(list)-1]
+	if newest.damaged || newest.size == 0 || newest.size >= w.log.o.SegmentBytes {
+		return false
+	}
+	f, err := os.OpenFile(newest.path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		return false
+	}
+	w.seg, w.path, w.first, w.size, w.synced = realFile{f}, newest.path, newest.first, newest.size, newest.size
+	return true
+}
+
 func (w *writer) newSegment() error {
 	path := filepath.Join(w.log.dir, segmentName(w.next))
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {

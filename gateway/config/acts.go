@@ -32,7 +32,7 @@ func (c *Config) RecordAct(ctx context.Context, r *audit.Record) error {
 
 func (c *Config) openActs(ctx context.Context) (*audit.Log, error) {
 	for {
-		log, err := audit.Open(filepath.Join(c.State, actsDir), audit.Options{})
+		log, err := audit.Open(filepath.Join(c.State, actsDir), audit.Options{Continue: true})
 		if !errors.Is(err, audit.ErrLocked) {
 			return log, err
 		}

@@ -124,7 +124,7 @@ func parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		// The error of url.Parse quotes the URL, which may hold a password.
-		return nil, errors.New("upstream url: it cannot be parsed")
+		return nil, errors.New("upstream url: it cannot be parsed; write it as http://host:port/path")
 	}
 	switch {
 	case u.User != nil:

@@ -1,0 +1,28 @@
+package audit
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+)
+
+// A log that is opened for each record goes on in one segment until that is full.
+func TestContinueGoesOnInTheNewestSegment(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	for i := range 12 {
+		l := open(t, dir, Options{Continue: true, SegmentBytes: 3000})
+		if err := l.Decide(t.Context(), decision(fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := segments(dir)
+	if err != nil || len(list) < 2 || len(list) > 6 {
+		t.Errorf("%d segments, %v; want a few", len(list), err)
+	}
+	if got := lines(t, dir); len(got) != 12 || got[11].Seq != 12 || got[11].ID != "11" {
+		t.Errorf("%d records, the last %+v", len(got), got[len(got)-1])
+	}
+}
