@@ -18,6 +18,10 @@ const summaryEvery = time.Second
 // retryEvery bounds how often a disk that fails is tried again.
 const retryEvery = 200 * time.Millisecond
 
+// gather is how long the writer waits for company where there was some just now. A sync costs
+// more than the wait, and one who is alone never waits.
+const gather = 200 * time.Microsecond
+
 // maxUnsynced bounds the notes that are kept in memory until a sync covers them, in bytes.
 const maxUnsynced = 4 << 20
 
@@ -41,6 +45,7 @@ type writer struct {
 
 	tried   time.Time // of the newest failure
 	refused int64     // decisions since the first failure
+	crowd   int       // decisions of the newest batch
 
 	spareDecisions, spareNotes []*entry // backing arrays, to be used again
 }
@@ -54,6 +59,9 @@ func (w *writer) run() {
 		flush := false
 		select {
 		case <-l.wake:
+			if w.crowd > 1 {
+				time.Sleep(gather)
+			}
 		case <-tick.C:
 			flush = true
 		}
@@ -101,6 +109,7 @@ func (w *writer) turn(flush bool) (closed bool) {
 	for _, e := range decisions {
 		e.done <- err
 	}
+	w.crowd = len(decisions)
 	w.spareDecisions = spare(decisions)
 	if !closed {
 		w.rotate()
