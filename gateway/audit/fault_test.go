@@ -249,6 +249,7 @@ func TestGroupCommit(t *testing.T) {
 			t.Errorf("%d decisions returned before a sync did", n)
 		}
 		close(d.gate)
+		time.Sleep(2 * gather) // of the fake clock
 		synctest.Wait()
 		if n, s := done.Load(), d.syncs.Load(); n != callers || s > 2 {
 			t.Errorf("%d syncs for %d decisions; want 2 for %d", s, n, callers)
