@@ -48,6 +48,7 @@ func analyze(c *ast.Compiler) (reads, error) {
 			}
 		}
 	}
+	r.unmet(c)
 	r.purity(c)
 	if r.impure != "" {
 		r.notes = append(r.notes, "decisions are not cached: a rule calls "+r.impure)
@@ -86,6 +87,29 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 		r.claims = r.claims || second == "" || second == "claims"
 	case "request":
 		r.request = r.request || second != "era" && second != "method"
+	}
+}
+
+// met are the obligations that a permission can be given under in this version.
+var met = map[string]bool{"record_arguments": true}
+
+// unmet notes obligations that refuse every call they are on: unknown, misspelt, or of a later
+// version.
+func (r *reads) unmet(c *ast.Compiler) {
+	for _, rule := range c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz.obligations")) {
+		ast.WalkTerms(rule, func(t *ast.Term) bool {
+			obj, ok := t.Value.(ast.Object)
+			if !ok {
+				return false
+			}
+			if typ := obj.Get(ast.StringTerm("type")); typ != nil {
+				if name, ok := typ.Value.(ast.String); ok && !met[string(name)] {
+					r.notes = append(r.notes, fmt.Sprintf("%s:%d: the obligation %q cannot be met by this version: every call that carries it is refused",
+						rule.Location.File, rule.Location.Row, string(name)))
+				}
+			}
+			return false
+		})
 	}
 }
 

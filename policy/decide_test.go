@@ -89,6 +89,14 @@ deny contains "late" if input.arguments.late
 	}
 }
 
+func TestObligationsThatCannotBeMetAreNoted(t *testing.T) {
+	g := mustLoad(t, "allow if true\n\nobligations contains {\"type\": \"record_arguments\"} if true\n\nobligations contains {\"type\": \"redact\", \"what\": \"secrets\"} if true\n")
+	want := []string{`authz.rego:7: the obligation "redact" cannot be met by this version: every call that carries it is refused`}
+	if got := g.Notes(); !slices.Equal(got, want) {
+		t.Errorf("notes %q; want %q", got, want)
+	}
+}
+
 func TestHousekeepingNeedsNoAllow(t *testing.T) {
 	g := mustLoad(t, "allow if false\n\ndeny contains \"frozen\" if input.subject.id == \"bob\"")
 	in := &Input{Subject: &Subject{ID: "ann"}, Action: "initialize"}
