@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 	"testing"
