@@ -57,7 +57,7 @@ func TestRequestsGoUpstreamByteForByte(t *testing.T) {
 		body := fmt.Sprintf(`%s{"jsonrpc":"2.0",%s"id":%s,"x-vendor":%s,"method":"tools/call","params":{%s"name":"ask","arguments":%s,"x-more":%s,%s}%s}%s`,
 			s(), s(), id, extra, s(), args, extra, meta, s(), s())
 		if len(body) > 4096 {
-			t.Skip("over the fixture's limit")
+			return // over the fixture's limit
 		}
 		n := len(f.up.requests())
 		w := f.post(f.reader, body, modernHeaders("tools/call", "ask")...)
