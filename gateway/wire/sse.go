@@ -236,13 +236,22 @@ func (ev Event) ReplaceData(data []byte) []byte {
 		if name, _ := ev.field(l); string(name) != "data" {
 			return
 		}
-		out = append(out, ev.Raw[copied:l.start]...)
+		out = join(out, ev.Raw[copied:l.start])
 		if first {
 			out = appendData(out, data, ev.Raw[l.end:l.next])
 		}
 		copied, first = l.next, false
 	})
-	return append(out, ev.Raw[copied:]...)
+	return join(out, ev.Raw[copied:])
+}
+
+// join appends lines after others that did not stand next to them. A CR before and an LF after
+// the gap were two line ends and would become one.
+func join(dst, lines []byte) []byte {
+	if n := len(dst); n > 0 && len(lines) > 0 && dst[n-1] == '\r' && lines[0] == '\n' {
+		dst[n-1] = '\n'
+	}
+	return append(dst, lines...)
 }
 
 // appendData appends data lines that end as the line did that they replace.
