@@ -114,6 +114,9 @@ func (s *story) follow(since time.Time) error {
 		}
 		got := outcome(rec, true)
 		colour, mark := s.mark(got)
+		if got == unknown && rec.ToolDigest == "" {
+			mark = "UNKNOWN"
+		}
 		s.title(colour, mark, step{server: rec.Server, tool: rec.Tool})
 		s.field(5, "role", "", strings.Join(rec.Roles, ", "))
 		s.reasons(rec, got)

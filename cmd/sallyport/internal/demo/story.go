@@ -121,6 +121,8 @@ func (s *story) title(colour, mark string, st step) {
 func (s *story) reasons(rec audit.Record, got string) {
 	why := strings.Join(rec.Reasons, "; ")
 	switch {
+	case got == unknown && rec.ToolDigest == "": // the server has no such tool
+		why = "the server has no tool of this name; one that is hidden is answered the same"
 	case got == unknown && len(rec.Rules) == 0:
 		why = "no rule could ever allow this to " + strings.Join(rec.Roles, ", ") + "; the tool is hidden"
 	case got == invalid:
