@@ -11,9 +11,10 @@ import (
 
 // health is what the operator's listener knows.
 type health struct {
-	mu     sync.Mutex // guards both
-	reason string     // why not ready; "" when ready
-	stale  error      // why the newest inputs are not installed
+	mu      sync.Mutex // guards all below
+	reason  string     // why not ready; "" when ready
+	stale   error      // why the newest inputs are not installed
+	restart []string   // keys whose change waits for a restart
 }
 
 func (h *health) set(reason string) {
@@ -28,17 +29,24 @@ func (h *health) setStale(err error) {
 	h.stale = err
 }
 
-func (h *health) get() (reason string, stale error) {
+// setRestart notes the keys whose change waits for a restart; nil for none.
+func (h *health) setRestart(keys []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.reason, h.stale
+	h.restart = keys
+}
+
+func (h *health) get() (reason string, restart []string, stale error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.reason, h.restart, h.stale
 }
 
 // Ready reports whether requests can be decided, and what an operator should know: why not, or
 // what is wrong all the same. Ready with an old policy is ready: taking the gateway away would
 // turn a typing mistake into an outage.
 func (s *Service) Ready() (ready bool, lines []string) {
-	reason, stale := s.health.get()
+	reason, restart, stale := s.health.get()
 	if err := s.recorder.Healthy(); err != nil && reason == "" {
 		reason = "the audit log cannot be written, so every call is refused: " + err.Error()
 	}
@@ -48,6 +56,9 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	}
 	if stale != nil {
 		lines = append(lines, "the newest configuration or policy is not installed, the one before serves on: "+stale.Error())
+	}
+	if len(restart) > 0 {
+		lines = append(lines, "changed, and taken at the next start only: "+strings.Join(restart, ", "))
 	}
 	if !s.mu.TryLock() {
 		return ready, lines // a reload is under way; what it finds is told next time

@@ -30,7 +30,9 @@ func (s *Service) Reload(ctx context.Context) error {
 	if err := cfg.CheckFiles(); err != nil {
 		return err
 	}
-	if fixed := fixedChanges(s.current.cfg, cfg); len(fixed) > 0 {
+	fixed := fixedChanges(s.current.cfg, cfg)
+	s.health.setRestart(fixed)
+	if len(fixed) > 0 {
 		s.log.Warn("changes that need a restart are not taken", slog.Any("keys", fixed))
 		keepFixed(s.current.cfg, cfg)
 	}

@@ -119,6 +119,9 @@ func TestAChangeThatNeedsARestartIsNamedAndNotTaken(t *testing.T) {
 	if got := i.call("/mcp", "read"); got != "done" {
 		t.Errorf("read → %s; want done at the old address", got)
 	}
+	if code, text := i.readyz(); code != http.StatusOK || !strings.Contains(text, "changed, and taken at the next start only: listen, publicURL, state\n") {
+		t.Errorf("readyz: %d %q; want ready, and the keys that wait for a restart", code, text)
+	}
 }
 
 func TestACredentialReachesItsServerAndIsReadAgain(t *testing.T) {
