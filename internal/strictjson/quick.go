@@ -186,7 +186,7 @@ func (q *quick) escape(i int) int {
 	default:
 		return 0
 	}
-	const length = len("uXXXX")
+	const length = len("u0041")
 	if len(q.data)-i < length {
 		return 0
 	}
