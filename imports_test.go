@@ -73,8 +73,22 @@ var rooms = []room{
 	},
 	{
 		path:   "sallyport/gateway/sandbox",
-		others: []string{unix, "github.com/landlock-lsm/...", "github.com/elastic/go-seccomp-bpf/..."},
+		others: []string{unix, "github.com/landlock-lsm/...", "github.com/elastic/go-seccomp-bpf/...", "golang.org/x/net/bpf"},
 		reason: "what isolates a process must be readable on its own",
+	},
+	{
+		path:   "sallyport/gateway/egress",
+		reason: "the one way out of a sandbox: it knows addresses and nothing of what passes",
+	},
+	{
+		path:   "sallyport/gateway/credential",
+		ours:   []string{strict},
+		reason: "it holds the gateway's secrets for servers; what it cannot import it cannot tell them to",
+	},
+	{
+		path:   "sallyport/gateway/bridge",
+		ours:   []string{strict, "sallyport/gateway", "sallyport/gateway/wire"},
+		reason: "it changes the form of what a Permit holds and can neither see who asked nor decide anything",
 	},
 	{
 		path:   "sallyport/gateway/session",
@@ -98,7 +112,8 @@ var rooms = []room{
 	},
 	{
 		path: "sallyport/gateway/upstream",
-		ours: []string{strict, "sallyport/gateway", "sallyport/gateway/wire", "sallyport/gateway/sandbox"},
+		ours: []string{strict, "sallyport/gateway", "sallyport/gateway/wire", "sallyport/gateway/sandbox", "sallyport/gateway/egress",
+			"sallyport/gateway/credential"},
 		// unix: asking a kept connection whether its peer has closed it.
 		others: []string{unix},
 		reason: "it sends what a Permit holds and can neither see who asked nor decide anything",

@@ -111,7 +111,7 @@ func (x *exchange) note(d policy.Decision) {
 func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, error) {
 	msg := call.msg
 	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, x.r.Header), Body: msg.Raw,
-		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen}
+		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: party(who)}
 	if !msg.HasRequestState || msg.Era != wire.Modern {
 		return out, nil
 	}
@@ -125,6 +125,10 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 	}
 	out.Body = wire.Splice(msg.Raw, msg.RequestState, strictjson.AppendString(nil, state))
 	return out, nil
+}
+
+func party(who *identity.Principal) Party {
+	return Party{Key: who.Key(), Grant: who.Grant, Subject: who.Subject, Issuer: who.Issuer}
 }
 
 func binding(who *identity.Principal, call checked) session.Binding {

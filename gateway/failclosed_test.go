@@ -208,6 +208,33 @@ func TestPermitRedeemedOnce(t *testing.T) {
 	}
 }
 
+// A permit in another form is still one permit: the old one is spent, and a failed change spends
+// it as well.
+func TestExchangedPermitBuysOneCall(t *testing.T) {
+	same := func(out Outbound) (Outbound, error) { return out, nil }
+	p := &Permit{valid: true, out: Outbound{Method: "POST"}}
+	next, err := p.Exchange(same)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Redeem(); !errors.Is(err, ErrSpent) {
+		t.Errorf("the old permit: %v; want ErrSpent", err)
+	}
+	if out, err := next.Redeem(); err != nil || out.Method != "POST" {
+		t.Errorf("the new permit: %v, %v; want the request", out, err)
+	}
+	if _, err := (&Permit{}).Exchange(same); !errors.Is(err, ErrSpent) {
+		t.Errorf("exchange of the zero permit: %v; want ErrSpent", err)
+	}
+	failed := &Permit{valid: true}
+	if _, err := failed.Exchange(func(Outbound) (Outbound, error) { return Outbound{}, ErrGarbage }); !errors.Is(err, ErrGarbage) {
+		t.Errorf("failed exchange: %v", err)
+	}
+	if _, err := failed.Redeem(); !errors.Is(err, ErrSpent) {
+		t.Errorf("after a failed exchange: %v; want ErrSpent", err)
+	}
+}
+
 // In record-only mode the policy's no is recorded and let through; a broken message or token
 // is refused all the same, and so is a call that cannot be recorded.
 func TestRecordOnlyRefusesOnlyWhatIsBroken(t *testing.T) {

@@ -184,7 +184,7 @@ func (r *relay) answerForClient(reply *wire.Reply) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	go func() {
 		defer cancel()
-		if answer, err := r.call.server.Upstream.Ask(ctx, refuseQuestion(r.call.session, reply.ID)); err == nil {
+		if answer, err := r.call.server.Upstream.Ask(ctx, RefuseQuestion(r.call.session, reply.ID)); err == nil {
 			_ = answer.Body.Close()
 		}
 	}()

@@ -208,16 +208,16 @@ func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool,
 }
 
 func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
-	reply, err := s.askResult(ctx, askInitialize())
+	reply, err := s.askResult(ctx, AskInitialize(Capabilities{}))
 	if err != nil {
 		return false, err
 	}
-	if told, err := s.Upstream.Ask(ctx, tellInitialized(reply.session)); err == nil {
+	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session)); err == nil {
 		_ = told.Body.Close()
 	}
 	next.byEra[wire.Legacy], _, err = s.fetchTools(ctx, wire.Legacy, reply.session)
 	if reply.session != "" {
-		if ended, err := s.Upstream.Ask(ctx, endSession(reply.session)); err == nil {
+		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session)); err == nil {
 			_ = ended.Body.Close()
 		}
 	}
