@@ -187,11 +187,15 @@ func TestRequestStateIsSealed(t *testing.T) {
 		return jsonReply(200, `{"jsonrpc":"2.0","id":8,"result":{"content":[],"resultType":"complete"}}`), nil
 	}
 	n := len(f.up.requests())
+	changed := "A"
+	if sealed[0] == 'A' {
+		changed = "B"
+	}
 	for name, try := range map[string]struct{ token, tool, state string }{
 		"another principal": {f.other, "ask", "sp1." + sealed},
 		"another tool":      {f.reader, "read_file", "sp1." + sealed},
 		"made up":           {f.reader, "ask", "stéate"},
-		"changed":           {f.reader, "ask", "sp1." + "A" + sealed[1:]},
+		"changed":           {f.reader, "ask", "sp1." + changed + sealed[1:]},
 	} {
 		got := toolText(f.post(try.token, retry(try.tool, try.state), modernHeaders("tools/call", try.tool)...).Body.String())
 		if got != "-32602 params.requestState is not valid for this call" {
