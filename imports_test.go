@@ -104,6 +104,12 @@ var rooms = []room{
 		reason: "tool definitions come from servers that are not trusted; reading them must reach nothing",
 	},
 	{
+		path:   "sallyport/gateway/federation",
+		ours:   []string{strict, "sallyport/gateway/wire", "sallyport/gateway/catalog"},
+		barred: []string{"net", "net/http"},
+		reason: "it makes names of names; who may use them is asked elsewhere",
+	},
+	{
 		path:   "sallyport/gateway/guard",
 		ours:   []string{strict, "sallyport/gateway/wire"},
 		others: []string{jsonschema},
@@ -145,7 +151,7 @@ var rooms = []room{
 		path: "sallyport/gateway",
 		ours: []string{
 			strict, "sallyport/identity", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
-			"sallyport/gateway/catalog", "sallyport/gateway/guard", "sallyport/gateway/audit",
+			"sallyport/gateway/catalog", "sallyport/gateway/federation", "sallyport/gateway/guard", "sallyport/gateway/audit",
 		},
 		reason: "the line defines Upstream, Verifier, Decider and Recorder and implements none; it works with the standard library and the rooms it is built of",
 	},

@@ -52,7 +52,7 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 	x.rec.Decision = "deny"
 	if call.tool != nil {
 		if visible, verr := x.visible(ctx, in); verr != nil || !visible {
-			hidden := unknownTool(call.msg)
+			hidden := x.unknownTool()
 			hidden.Err = refusal
 			if call.msg.Method != wire.MethodToolsCall {
 				hidden = refuse(CodeInvalidParams, "Unknown task")
@@ -110,8 +110,17 @@ func (x *exchange) note(d policy.Decision) {
 // outbound builds what goes upstream: the client's bytes, with a sealed state opened.
 func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, error) {
 	msg := call.msg
-	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, x.r.Header), Body: msg.Raw,
+	h := x.r.Header
+	if call.all {
+		h = call.header
+	}
+	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, h), Body: msg.Raw,
 		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: party(who)}
+	if call.all {
+		out.Session, out.Can = call.session, x.canOf(call)
+		delete(out.Header, wire.HeaderSession) // the endpoint's, which no server knows
+		delete(out.Header, wire.HeaderLastEventID)
+	}
 	if !msg.HasRequestState || msg.Era != wire.Modern {
 		return out, nil
 	}

@@ -37,6 +37,16 @@ type route struct {
 	tool    *catalog.Tool // nil unless the method concerns a tool
 	listing *catalog.Listing
 	session string
+	all     bool        // by way of the federated endpoint, whose session it is
+	header  http.Header // of the message under the server's own names; nil unless all
+}
+
+// endpoint is what the tables of sessions, questions and calls in flight know the route by.
+func (rt *route) endpoint() string {
+	if rt.all {
+		return ""
+	}
+	return rt.server.Name
 }
 
 // checked is a message whose arguments the tool's own schema has accepted.
@@ -74,6 +84,9 @@ func (x *exchange) serve(ctx context.Context) error {
 	call, err := x.checkInput(ctx, who, rt)
 	if err != nil {
 		return err
+	}
+	if call.server == x.g.all {
+		return x.answer(ctx, who, call)
 	}
 	if msg.Method == wire.MethodToolsList && rt.listing != nil {
 		return x.serveTools(ctx, who, call)
@@ -147,6 +160,9 @@ func (x *exchange) readBody() ([]byte, error) {
 // resolve finds the server, and the session, tool or task that the message names.
 func (x *exchange) resolve(who *identity.Principal, msg *wire.Message) (route, error) {
 	rt := route{msg: msg}
+	if x.snap.federates(x.r.URL.Path) {
+		return x.resolveAll(who, msg)
+	}
 	server, ok := x.snap.serverOf(x.r.URL.Path)
 	if !ok {
 		return rt, refuse(CodeUnknownServer, "no MCP server is at this path")
@@ -195,23 +211,23 @@ func (x *exchange) resolveName(who *identity.Principal, rt *route) error {
 	switch rt.msg.Method {
 	case wire.MethodToolsCall:
 		x.rec.Tool = clip(rt.msg.Name)
-		return rt.find(rt.msg.Name)
+		return x.find(rt, rt.msg.Name)
 	case wire.MethodTasksGet, wire.MethodTasksResult, wire.MethodTasksCancel, wire.MethodTasksUpdate:
 		name, ok := x.g.handles.Tool(rt.server.Name, rt.msg.Name, who.Key())
 		if !ok {
 			return refuse(CodeInvalidParams, "Unknown task")
 		}
 		x.rec.Tool = name
-		return rt.find(name)
+		return x.find(rt, name)
 	}
 	return nil
 }
 
 // find looks the tool up in the catalogue. A tool with a problem is as good as none; of a
 // server that has never answered nothing is known, and that is said of every name alike.
-func (rt *route) find(name string) error {
+func (x *exchange) find(rt *route, name string) error {
 	if rt.server.catalogue.Load() == nil {
-		return upstreamError(rt.server.Name, errors.Join(ErrUnreachable, rt.server.Err()))
+		return rt.server.unavailable()
 	}
 	if rt.listing == nil {
 		return refuse(CodeUnavailable, "the server %q does not speak this era of the protocol (%s)", rt.server.Name, rt.msg.Era)
@@ -220,11 +236,12 @@ func (rt *route) find(name string) error {
 		rt.tool = tool
 		return nil
 	}
-	return unknownTool(rt.msg)
+	return x.unknownTool()
 }
 
-func unknownTool(msg *wire.Message) *Error {
-	return refuse(CodeUnknownTool, "Unknown tool: %s", clip(msg.Name))
+// unknownTool names the tool as the client did.
+func (x *exchange) unknownTool() *Error {
+	return refuse(CodeUnknownTool, "Unknown tool: %s", clip(x.msg.Name))
 }
 
 // checkInput holds a call against the tool's own schema, before any policy sees it: with the
@@ -245,7 +262,7 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 	// What is wrong with the arguments tells what the tool looks like, so a caller who may not
 	// see the tool learns only that it is unknown.
 	if visible, verr := x.visible(ctx, x.input(who, call)); verr != nil || !visible {
-		return call, &Error{Code: CodeUnknownTool, Public: unknownTool(rt.msg).Public, Err: errors.Join(errors.New("hidden"), verr)}
+		return call, &Error{Code: CodeUnknownTool, Public: x.unknownTool().Public, Err: errors.Join(errors.New("hidden"), verr)}
 	}
 	return call, err
 }
@@ -262,7 +279,7 @@ func (x *exchange) inputError(rt route) error {
 		args = []byte("{}")
 	}
 	if err := rt.tool.Schema.Validate(args); err != nil {
-		return &Error{Code: CodeInvalidInput, Public: fmt.Sprintf("invalid arguments for %s: %v", clip(rt.msg.Name), err)}
+		return &Error{Code: CodeInvalidInput, Public: fmt.Sprintf("invalid arguments for %s: %v", clip(x.msg.Name), err)}
 	}
 	return nil
 }

@@ -83,8 +83,8 @@ func TellInitialized(session string) Errand {
 	return errand(wire.Legacy, session, wire.NotifyInitialized, "", false)
 }
 
-// askTools asks for one page of tools; cursor is a raw JSON string or nil.
-func askTools(era wire.Era, session string, cursor []byte) Errand {
+// askList asks for one page of a list; cursor is a raw JSON string or nil.
+func askList(method string, era wire.Era, session string, cursor []byte) Errand {
 	params := ""
 	if era == wire.Modern {
 		params = modernMeta
@@ -95,7 +95,7 @@ func askTools(era wire.Era, session string, cursor []byte) Errand {
 		}
 		params += `"cursor":` + string(cursor)
 	}
-	return errand(era, session, wire.MethodToolsList, params, true)
+	return errand(era, session, method, params, true)
 }
 
 // askListen opens a stream on which a modern server says that its tools have changed. The older

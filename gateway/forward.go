@@ -28,7 +28,7 @@ func (x *exchange) forward(ctx context.Context, who *identity.Principal, call ch
 	ctx, stop, end := x.lifetime(ctx, who, call)
 	defer end()
 	x.sent = x.g.now()
-	reply, err := call.server.Upstream.Send(ctx, permit)
+	reply, err := call.send(ctx, permit)
 	if err != nil {
 		return x.upstreamFailed(ctx, call, err)
 	}
@@ -41,6 +41,14 @@ func (x *exchange) forward(ctx context.Context, who *identity.Principal, call ch
 		return r.events(reply.Body, permit.out.Stream)
 	}
 	return r.whole(reply)
+}
+
+// send is the one way of a client's request to its server.
+func (rt *route) send(ctx context.Context, permit *Permit) (*Reply, error) {
+	if rt.all && rt.server.Link != nil {
+		return rt.server.Link.Send(ctx, permit)
+	}
+	return rt.server.Upstream.Send(ctx, permit)
 }
 
 // upstreamFailed tells an upstream that failed from an exchange that was cancelled, whose
@@ -66,14 +74,14 @@ func (x *exchange) lifetime(ctx context.Context, who *identity.Principal, call c
 	if call.msg.Kind != wire.Request {
 		return ctx, stop, func() { stop(nil) }
 	}
-	land := x.g.flights.Start(call.server.Name, call.session, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
+	land := x.g.flights.Start(call.endpoint(), call.session, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
 	return ctx, stop, func() { land(); stop(nil) }
 }
 
 // cancelOwn cancels a call of the caller's own. Without a session the upstream could not tell
 // whose request the id names, so the notification stays here and the exchange is ended.
 func (x *exchange) cancelOwn(who *identity.Principal, call checked) error {
-	x.g.flights.Cancel(call.server.Name, "", who.Key(), string(call.msg.RequestID))
+	x.g.flights.Cancel(call.endpoint(), call.session, who.Key(), string(call.msg.RequestID))
 	x.w.WriteHeader(http.StatusAccepted)
 	x.outcome("ok", "")
 	return nil
@@ -82,7 +90,7 @@ func (x *exchange) cancelOwn(who *identity.Principal, call checked) error {
 // adoptSession binds a session that the upstream began to the caller.
 func (x *exchange) adoptSession(who *identity.Principal, call checked, reply *Reply) error {
 	id := reply.Header.SessionID
-	if id == "" || call.msg.Era != wire.Legacy {
+	if id == "" || call.msg.Era != wire.Legacy || call.all {
 		return nil
 	}
 	if call.msg.Method == wire.MethodInitialize && reply.Status == http.StatusOK {
@@ -123,7 +131,7 @@ func (r *relay) whole(reply *Reply) error {
 	if err != nil {
 		return err
 	}
-	if reply.Status == http.StatusNotFound && r.call.session != "" {
+	if reply.Status == http.StatusNotFound && r.call.session != "" && !r.call.all {
 		r.g.sessions.End(r.call.server.Name, r.call.session)
 	}
 	r.respond(reply.Status, out)
@@ -163,7 +171,7 @@ func (r *relay) plain(reply *Reply) error {
 	if reply.Status >= 300 && reply.Status < 400 || reply.Status >= 500 {
 		return upstreamError(r.call.server.Name, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status))
 	}
-	if reply.Status == http.StatusNotFound && r.call.session != "" {
+	if reply.Status == http.StatusNotFound && r.call.session != "" && !r.call.all {
 		r.g.sessions.End(r.call.server.Name, r.call.session)
 	}
 	r.started = true
@@ -216,7 +224,7 @@ func (r *relay) events(body io.Reader, endless bool) error {
 
 // owe remembers a request of a session whose stream ended without its answer.
 func (r *relay) owe() {
-	if r.answered || r.msg.Era != wire.Legacy || r.msg.Kind != wire.Request || r.call.session == "" {
+	if r.answered || r.msg.Era != wire.Legacy || r.msg.Kind != wire.Request || r.call.session == "" || r.call.all {
 		return
 	}
 	const most = 1 << 10 // bytes of a name; a tool's or a prompt's is shorter

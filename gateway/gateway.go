@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -47,6 +49,11 @@ type Gateway struct {
 	sealer    *session.Sealer
 	views     *catalog.Views
 	streams   streams
+
+	all     *Server // stands for all servers together: the federated endpoint
+	asked   *session.Owed[asked]
+	clients *session.Kept[Capabilities] // of each session of the federated endpoint
+	indexes [2]atomic.Pointer[index]    // by era; rebuilt when a catalogue is another
 }
 
 // New returns a gateway without a snapshot.
@@ -72,6 +79,9 @@ func New(o Options) (*Gateway, error) {
 		flights:   session.NewFlights(),
 		owed:      session.NewOwed[checked](maxQuestions),
 		views:     catalog.NewViews(viewBytes),
+		all:       NewServer("", nil, o.Logger),
+		asked:     session.NewOwed[asked](maxQuestions),
+		clients:   session.NewKept[Capabilities](maxSessions),
 	}, nil
 }
 
@@ -90,6 +100,12 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 	installed.argumentKeys = make(map[string]string, len(keys))
 	for _, k := range keys {
 		installed.argumentKeys[strictjson.Fold(k)] = k
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Servers)) {
+		srv := s.Servers[name]
+		installed.members = append(installed.members, srv)
+		news := g.streams.tell
+		srv.changed.Store(&news)
 	}
 	old := g.snapshot.Swap(&installed)
 	if old != nil {
@@ -111,6 +127,9 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.refuse(asError(err))
 	}
 }
+
+// federates reports whether the path stands for all servers together.
+func (s *Snapshot) federates(path string) bool { return path == "/mcp" && s.Sole == "" }
 
 // serverOf returns the server that the path names. ok is false where there is none.
 func (s *Snapshot) serverOf(path string) (*Server, bool) {

@@ -26,6 +26,9 @@ type Outbound struct {
 
 	Message *wire.Message // Body, understood; nil where Method is not POST, and for errands
 	For     Party         // whose request it is
+
+	Session string       // the client's session at the federated endpoint; "" in the newer era
+	Can     Capabilities // what that client can be asked
 }
 
 // Party is whose request it is, as far as an upstream has to know: who may share a process or a

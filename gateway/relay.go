@@ -40,6 +40,9 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 			// The client will ask for the list at once, and must not get the old one.
 			r.call.server.refreshSince(r.ctx, time.Now())
 		}
+		if r.call.all {
+			return r.outward(reply, raw), nil
+		}
 		return raw, nil
 	}
 	if r.msg == nil {
@@ -75,6 +78,9 @@ func (r *relay) response(reply *wire.Reply) ([]byte, error) {
 	if member := listMember(r.msg.Method); member != "" {
 		return r.list(reply, member)
 	}
+	if reply.TaskID != "" && r.call.all {
+		return nil, refuse(CodeUnavailable, "the server began a task; tasks are not served at /mcp: use /mcp/%s", r.call.server.Name)
+	}
 	if reply.TaskID != "" && r.msg.Method == wire.MethodToolsCall {
 		if err := r.g.handles.Bind(r.call.server.Name, reply.TaskID, r.who.Key(), r.call.msg.Name); err != nil {
 			return nil, &Error{Code: CodeUnavailable, Public: "the server began a task that is somebody else's", Err: err}
@@ -84,6 +90,9 @@ func (r *relay) response(reply *wire.Reply) ([]byte, error) {
 		if err := r.inputRequests(reply.InputRequests.Of(reply.Raw)); err != nil {
 			return nil, err
 		}
+	}
+	if r.call.all {
+		return r.outward(reply, r.rewrite(reply)), nil
 	}
 	return r.rewrite(reply), nil
 }
@@ -127,6 +136,9 @@ func (r *relay) question(reply *wire.Reply) ([]byte, error) {
 			r.answerForClient(reply)
 			return nil, nil
 		}
+	}
+	if r.call.all {
+		return r.putQuestion(reply), nil
 	}
 	r.g.questions.Ask(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID), reply.Method)
 	return reply.Raw, nil
@@ -184,6 +196,10 @@ func (r *relay) answerForClient(reply *wire.Reply) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 5*time.Second)
 	go func() {
 		defer cancel()
+		if r.call.all && r.call.server.Link != nil {
+			_ = r.call.server.Link.Refuse(ctx, r.call.session, party(r.who), reply.ID) // the server waits, and gives up
+			return
+		}
 		if answer, err := r.call.server.Upstream.Ask(ctx, RefuseQuestion(r.call.session, reply.ID)); err == nil {
 			_ = answer.Body.Close()
 		}

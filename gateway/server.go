@@ -1,25 +1,29 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
-	"sallyport/internal/strictjson"
 )
 
 // Server is one MCP server behind the gateway, with what is known of its tools.
 type Server struct {
 	Name     string
 	Upstream Upstream
+
+	// Link carries what comes by way of the federated endpoint, in whatever era the client
+	// speaks. Upstream where there is none.
+	Link Link
 
 	log       *slog.Logger
 	catalogue atomic.Pointer[catalogue]
@@ -29,12 +33,38 @@ type Server struct {
 	fresh      time.Time  // when the newest refresh that succeeded began
 	started    bool       // Run has been here
 	lastError  atomic.Pointer[error]
+	down       atomic.Bool                  // the newest refresh found it in no era
+	changed    atomic.Pointer[func(change)] // told of every change that a client could see
 }
+
+// Link is a server as the federated endpoint speaks to it: it keeps the sessions that the server
+// wants and the client knows nothing of, and turns one era into the other.
+type Link interface {
+	// Send is as Upstream's.
+	Send(ctx context.Context, p *Permit) (*Reply, error)
+	// Refuse answers a question of the server, which came with the request of out, that the
+	// client may not be asked; id is raw.
+	Refuse(ctx context.Context, session string, p Party, id []byte) error
+	// EndClient ends what is kept for a session of the federated endpoint.
+	EndClient(session string)
+}
+
+// change says what of a server's lists is another.
+type change struct{ tools, prompts, resources bool }
+
+func (c change) any() bool { return c.tools || c.prompts || c.resources }
 
 // catalogue is what one round of asking has found. It is immutable.
 type catalogue struct {
-	byEra [2]*catalog.Listing // nil where the server does not speak the era, or has not answered
-	ttl   time.Duration
+	byEra  [2]*catalog.Listing // nil where the server does not speak the era, or has not answered
+	offers [2]*offer           // nil where byEra is
+	ttl    time.Duration
+}
+
+// offer is what a server has beside tools.
+type offer struct {
+	prompts, resources, templates []*catalog.Page
+	completions, logging          bool
 }
 
 // NewServer returns a server whose catalogue is empty until Run or Refresh has asked for it.
@@ -51,6 +81,27 @@ func (s *Server) listing(era wire.Era) *catalog.Listing {
 		return c.byEra[era]
 	}
 	return nil
+}
+
+// unavailable is what is said of a server that has never answered.
+func (s *Server) unavailable() *Error {
+	return upstreamError(s.Name, errors.Join(ErrUnreachable, s.Err()))
+}
+
+// offered returns what the server has for clients of the federated endpoint: in their own era
+// where it speaks that, in the other else. Both are nil while nothing is known.
+func (s *Server) offered(era wire.Era) (*catalog.Listing, *offer) {
+	c := s.catalogue.Load()
+	if c == nil {
+		return nil, nil
+	}
+	era = c.nearest(era)
+	return c.byEra[era], c.offers[era]
+}
+
+// Speaks reports the eras in which the server has answered.
+func (s *Server) Speaks() (modern, legacy bool) {
+	return s.listing(wire.Modern) != nil, s.listing(wire.Legacy) != nil
 }
 
 // Err says why the newest refresh failed, or nil.
@@ -160,25 +211,66 @@ func (s *Server) refresh(ctx context.Context) error {
 		if temporary := speaks[era] || errors.Is(err, ErrTimeout) || errors.Is(err, ErrUnreachable); err == nil || !temporary {
 			continue
 		}
-		next.byEra[era] = s.listing(wire.Era(era))
+		if old := s.catalogue.Load(); old != nil {
+			next.byEra[era], next.offers[era] = old.byEra[era], old.offers[era]
+		}
 		errs = append(errs, err)
 	}
-	if next.byEra == [2]*catalog.Listing{} {
+	if failed[wire.Modern] != nil && failed[wire.Legacy] != nil { // the old catalogue stays
 		err := fmt.Errorf("list the tools of %q: %w", s.Name, errors.Join(failed[:]...))
 		s.lastError.Store(&err)
+		if !s.down.Swap(true) {
+			s.tell(change{true, true, true}) // all is marked as unavailable from now on
+		}
 		return err
 	}
 	s.report(next)
-	s.catalogue.Store(next)
+	old := s.catalogue.Swap(next)
 	err := errors.Join(errs...)
 	if err != nil {
 		err = fmt.Errorf("list the tools of %q: %w", s.Name, err)
 	}
 	s.lastError.Store(&err)
+	news := old.changes(next)
+	if s.down.Swap(false) {
+		news = change{true, true, true}
+	}
+	s.tell(news)
 	if err == nil {
 		s.fresh = began
 	}
 	return err
+}
+
+// tell passes a change on to whoever asked for it.
+func (s *Server) tell(news change) {
+	if f := s.changed.Load(); f != nil && news.any() {
+		(*f)(news)
+	}
+}
+
+// changes compares two catalogues; the first may be nil.
+func (c *catalogue) changes(next *catalogue) (news change) {
+	if c == nil {
+		return change{true, true, true}
+	}
+	for era := range next.byEra {
+		a, b := c.byEra[era], next.byEra[era]
+		news.tools = news.tools || (a == nil) != (b == nil) || a != nil && a.Digest != b.Digest
+		x, y := c.offers[era], next.offers[era]
+		if x == nil || y == nil {
+			both := x != y
+			news.prompts, news.resources = news.prompts || both, news.resources || both
+			continue
+		}
+		news.prompts = news.prompts || !samePages(x.prompts, y.prompts)
+		news.resources = news.resources || !samePages(x.resources, y.resources) || !samePages(x.templates, y.templates)
+	}
+	return news
+}
+
+func samePages(a, b []*catalog.Page) bool {
+	return slices.EqualFunc(a, b, func(p, q *catalog.Page) bool { return bytes.Equal(p.Result, q.Result) })
 }
 
 // report tells the operator which tools are hidden because of their definitions.
@@ -194,150 +286,6 @@ func (s *Server) report(next *catalogue) {
 			if t.Problem != "" {
 				s.log.Warn("tool hidden", slog.String("tool", t.Name), slog.String("problem", t.Problem))
 			}
-		}
-	}
-}
-
-// fetchModern reports whether the server speaks the era, and why there is no list.
-func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool, err error) {
-	if _, err := s.askResult(ctx, askDiscover()); err != nil {
-		return false, err
-	}
-	next.byEra[wire.Modern], next.ttl, err = s.fetchTools(ctx, wire.Modern, "")
-	return true, err
-}
-
-func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
-	reply, err := s.askResult(ctx, AskInitialize(Capabilities{}))
-	if err != nil {
-		return false, err
-	}
-	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session)); err == nil {
-		_ = told.Body.Close()
-	}
-	next.byEra[wire.Legacy], _, err = s.fetchTools(ctx, wire.Legacy, reply.session)
-	if reply.session != "" {
-		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session)); err == nil {
-			_ = ended.Body.Close()
-		}
-	}
-	return true, err
-}
-
-// fetchTools walks the pages. A server without tools has an empty listing.
-func (s *Server) fetchTools(ctx context.Context, era wire.Era, session string) (*catalog.Listing, time.Duration, error) {
-	var pages []catalog.PageResult
-	var ttl time.Duration
-	var cursor []byte
-	size := 0
-	for len(pages) < maxPages {
-		reply, err := s.askResult(ctx, askTools(era, session, cursor))
-		var rpc *rpcError
-		if errors.As(err, &rpc) && rpc.Code == wire.RPCUnknownMethod && len(pages) == 0 {
-			reply, err = &answer{result: []byte(`{"tools":[]}`)}, nil
-		}
-		if err != nil {
-			return nil, 0, err
-		}
-		page := catalog.PageResult{Result: reply.result}
-		if cursor != nil {
-			page.Cursor, _ = strictjson.String(cursor)
-			page.HasCursor = true
-		}
-		pages = append(pages, page)
-		if size += len(reply.result); size > maxCatalogBytes {
-			return nil, 0, fmt.Errorf("%w: the tool list has over %d bytes", ErrTooLarge, maxCatalogBytes)
-		}
-		if span, ok := strictjson.Find(reply.result, "ttlMs"); ok {
-			var ms int64
-			if json.Unmarshal(span.Of(reply.result), &ms) == nil && ms > 0 && ms < int64(24*time.Hour/time.Millisecond) {
-				ttl = time.Duration(ms) * time.Millisecond
-			}
-		}
-		span, more := strictjson.Find(reply.result, "nextCursor")
-		if !more || string(span.Of(reply.result)) == "null" {
-			listing, err := s.build(era, pages)
-			return listing, ttl, err
-		}
-		cursor = span.Of(reply.result)
-		if cursor[0] != '"' {
-			return nil, 0, fmt.Errorf("%w: nextCursor is not a string", ErrGarbage)
-		}
-	}
-	return nil, 0, fmt.Errorf("%w: the tool list has over %d pages", ErrTooLarge, maxPages)
-}
-
-// build keeps the compiled schemas of tools that have not changed.
-func (s *Server) build(era wire.Era, pages []catalog.PageResult) (*catalog.Listing, error) {
-	if old := s.listing(era); old != nil {
-		return old.Refresh(pages)
-	}
-	return catalog.BuildListing(era, pages)
-}
-
-type answer struct {
-	result  []byte
-	session string
-}
-
-type rpcError struct {
-	Code    int
-	Message string
-}
-
-func (e *rpcError) Error() string { return fmt.Sprintf("the server answered error %d", e.Code) }
-
-// askResult sends an errand and returns the result of its answer.
-func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
-	reply, err := s.Upstream.Ask(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = reply.Body.Close() }()
-	raw, err := readAnswer(reply)
-	if err != nil {
-		return nil, err
-	}
-	switch status := reply.Status; {
-	case status >= http.StatusInternalServerError:
-		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, status)
-	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return nil, fmt.Errorf("the server wants a credential (status %d): set headers or credential of this server", status)
-	}
-	msg, err := wire.DecodeReply(raw, wire.Limits{})
-	if err != nil {
-		if reply.Status != http.StatusOK {
-			return nil, fmt.Errorf("the server answered %d to %s: is its url that of its MCP endpoint (often …/mcp)?", reply.Status, e.out.Method)
-		}
-		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
-	}
-	if msg.Error != nil {
-		failed := &rpcError{}
-		_ = json.Unmarshal(msg.Error, failed) // where it is no object the code stays 0
-		return nil, failed
-	}
-	if reply.Status != http.StatusOK || msg.Kind != wire.Response {
-		return nil, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status)
-	}
-	return &answer{result: msg.Result, session: reply.Header.SessionID}, nil
-}
-
-// readAnswer reads a body, or the first response of a stream.
-func readAnswer(reply *Reply) ([]byte, error) {
-	if reply.Header.ContentType != "text/event-stream" {
-		return readWhole(reply.Body, maxCatalogBytes)
-	}
-	events := wire.NewEventReader(reply.Body, maxCatalogBytes)
-	for {
-		ev, err := events.Next()
-		if err != nil {
-			return nil, fmt.Errorf("%w: the stream ended without an answer", ErrGarbage)
-		}
-		if !ev.HasData || len(ev.Data) == 0 {
-			continue
-		}
-		if msg, err := wire.DecodeReply(ev.Data, wire.Limits{}); err != nil || msg.Kind == wire.Response {
-			return ev.Data, err
 		}
 	}
 }

@@ -74,7 +74,7 @@ type Snapshot struct {
 	Verifier  Verifier
 	Policy    Decider
 	Servers   map[string]*Server
-	Sole      string          // the server behind /mcp; "" when /mcp stands for none
+	Sole      string          // the server behind /mcp, names unchanged; "" when /mcp stands for all
 	PublicURL string          // scheme and authority, no slash at the end
 	Hosts     map[string]bool // acceptable Host values, lower case
 	Origins   map[string]bool // acceptable Origin values, lower case
@@ -84,5 +84,6 @@ type Snapshot struct {
 	// refused. Broken messages and tokens are refused all the same.
 	RecordOnly bool
 
+	members      []*Server         // Servers, by name
 	argumentKeys map[string]string // fold → exact name of what the policy reads
 }

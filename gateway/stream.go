@@ -15,6 +15,10 @@ import (
 // serveSession is GET (the older era's stream) and DELETE (the end of a session).
 func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) error {
 	server, ok := x.snap.serverOf(x.r.URL.Path)
+	all := x.snap.federates(x.r.URL.Path)
+	if all {
+		server, ok = x.g.all, true
+	}
 	if !ok {
 		return refuse(CodeUnknownServer, "no MCP server is at this path")
 	}
@@ -26,7 +30,10 @@ func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) er
 	if err != nil {
 		return err
 	}
-	call := checked{route{server: server, session: id, msg: &wire.Message{Kind: wire.Notification, Method: wire.MethodListen}}}
+	call := checked{route{server: server, session: id, all: all, msg: &wire.Message{Kind: wire.Notification, Method: wire.MethodListen}}}
+	if all {
+		return x.serveAllSession(ctx, who, call)
+	}
 	permit, err := x.authorizeSession(ctx, who, call)
 	if err != nil {
 		return err
@@ -179,22 +186,45 @@ func (st *stream) reauthorize(ctx context.Context, snap *Snapshot) {
 		st.end("the policy denies it")
 		return
 	}
-	if event := st.toolsChanged(); event != nil {
-		_ = st.out.write(event, true) // the relay notices a client that has gone
+	st.tell(change{tools: true})
+}
+
+// tell sends the gateway's own list_changed to every stream of the federated endpoint that wants
+// it.
+func (s *streams) tell(news change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for st := range s.open {
+		if st.call.all {
+			go st.tell(news)
+		}
 	}
 }
 
-// toolsChanged is the gateway's own list_changed for this stream, or nil where the client has
-// not asked for it.
-func (st *stream) toolsChanged() []byte {
-	msg := st.call.msg
-	if msg.Era == wire.Legacy {
-		return wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","method":"`+wire.NotifyToolsChanged+`"}`))
+// tell sends the notices of change that the stream's client has asked for.
+func (st *stream) tell(news change) {
+	for _, one := range []struct {
+		list string
+		has  bool
+	}{{"tools", news.tools}, {"prompts", news.prompts}, {"resources", news.resources}} {
+		if event := st.changed(one.list); one.has && event != nil {
+			_ = st.out.write(event, true) // the relay notices a client that has gone
+		}
 	}
-	if !msg.WantsToolsChanged || st.out.sent() == 0 { // the acknowledgement must come first
+}
+
+// changed is the gateway's own list_changed for this stream, or nil where the client has not
+// asked for it.
+func (st *stream) changed(list string) []byte {
+	msg := st.call.msg
+	method := "notifications/" + list + "/list_changed"
+	if msg.Era == wire.Legacy {
+		return wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","method":"`+method+`"}`))
+	}
+	if !msg.Wants(list+"ListChanged") || st.out.sent() == 0 { // the acknowledgement must come first
 		return nil
 	}
-	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, wire.NotifyToolsChanged, msg.ID))
+	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, method, msg.ID))
 }
 
 // close must be called before the handler returns.

@@ -102,7 +102,7 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 		RecordOnly: !cfg.Enforce}
 	for name, b := range g.servers {
 		snap.Servers[name] = b.server
-		if len(g.servers) == 1 {
+		if cfg.Upstream != "" { // the sidecar form: one server, names unchanged
 			snap.Sole = name
 		}
 	}

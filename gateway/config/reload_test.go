@@ -26,8 +26,8 @@ func TestANewPolicyIsFollowedAndABrokenOneChangesNothing(t *testing.T) {
 			i.open()
 			i.follow(way)
 			i.write("policies/authz.rego", strings.ReplaceAll(readers, `"read"`, `"write"`))
-			eventually(t, "the new policy allows write", func() bool { return i.call("/mcp", "write") == "done" })
-			if got := i.call("/mcp", "read"); got != "Unknown tool: read" {
+			eventually(t, "the new policy allows write", func() bool { return i.call("/mcp/a", "write") == "done" })
+			if got := i.call("/mcp/a", "read"); got != "Unknown tool: read" {
 				t.Errorf("read → %s; want it hidden by the new policy", got)
 			}
 			for _, tt := range []struct{ name, text, want string }{
@@ -43,7 +43,7 @@ func TestANewPolicyIsFollowedAndABrokenOneChangesNothing(t *testing.T) {
 				if code != http.StatusOK || !strings.Contains(text, tt.want) {
 					t.Errorf("readyz: %d %q; want ready, and %s", code, text, tt.want)
 				}
-				if got := i.call("/mcp", "write"); got != "done" {
+				if got := i.call("/mcp/a", "write"); got != "done" {
 					t.Errorf("with a broken policy (%s): write → %s; want the one before to serve on", tt.want, got)
 				}
 			}
@@ -64,18 +64,18 @@ func TestAPolicyDirectoryThatGoesAwayChangesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "emptied: the log says so", func() bool { return strings.Contains(i.logs.String(), "no .rego file in the policy directory") })
-	if got := i.call("/mcp", "read"); got != "done" {
+	if got := i.call("/mcp/a", "read"); got != "done" {
 		t.Errorf("emptied: read → %s; want done", got)
 	}
 	if err := os.Rename(dir, dir+".away"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "missing: readiness says so", func() bool { _, text := i.readyz(); return strings.Contains(text, "no such file or directory") })
-	if got := i.call("/mcp", "read"); got != "done" {
+	if got := i.call("/mcp/a", "read"); got != "done" {
 		t.Errorf("missing: read → %s; want done", got)
 	}
 	i.write("policies/authz.rego", strings.ReplaceAll(readers, `"read"`, `"write"`))
-	eventually(t, "the policy that comes back is followed", func() bool { return i.call("/mcp", "write") == "done" })
+	eventually(t, "the policy that comes back is followed", func() bool { return i.call("/mcp/a", "write") == "done" })
 }
 
 func TestServersComeAndGoWithTheFile(t *testing.T) {
@@ -116,7 +116,7 @@ func TestAChangeThatNeedsARestartIsNamedAndNotTaken(t *testing.T) {
 	if want := "keys=\"[listen publicURL state]\""; !strings.Contains(i.logs.String(), want) {
 		t.Errorf("log lacks %s:\n%s", want, i.logs)
 	}
-	if got := i.call("/mcp", "read"); got != "done" {
+	if got := i.call("/mcp/a", "read"); got != "done" {
 		t.Errorf("read → %s; want done at the old address", got)
 	}
 	if code, text := i.readyz(); code != http.StatusOK || !strings.Contains(text, "changed, and taken at the next start only: listen, publicURL, state\n") {
@@ -136,17 +136,17 @@ func TestACredentialReachesItsServerAndIsReadAgain(t *testing.T) {
 		last := headers[len(headers)-1]
 		return last.Get("Authorization") == "Bearer "+value && last.Get("X-Team") == "blue"
 	}
-	if i.call("/mcp", "read"); !carries("hunter1") {
+	if i.call("/mcp/a", "read"); !carries("hunter1") {
 		t.Error("the call went without the credential")
 	}
 	i.write("secret", "hunter2")
-	eventually(t, "the new credential is used", func() bool { return i.call("/mcp", "read") == "done" && carries("hunter2") })
+	eventually(t, "the new credential is used", func() bool { return i.call("/mcp/a", "read") == "done" && carries("hunter2") })
 	if text := i.logs.String(); strings.Contains(text, "hunter") {
 		t.Errorf("a secret is in the log:\n%s", text)
 	}
 	i.write("secret", " \n")
 	eventually(t, "an empty credential is refused", func() bool { return strings.Contains(i.logs.String(), "secret is empty") })
-	if i.call("/mcp", "read"); !carries("hunter2") {
+	if i.call("/mcp/a", "read"); !carries("hunter2") {
 		t.Error("with a broken credential the one before must serve on")
 	}
 }

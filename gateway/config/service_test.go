@@ -210,12 +210,12 @@ func TestAServiceStandsBeforeItsServer(t *testing.T) {
 	server := newFakeServer(t)
 	i := install(t, server.URL)
 	i.open()
-	for _, path := range []string{"/mcp", "/mcp/a"} {
-		if got := i.call(path, "read"); got != "done" {
-			t.Errorf("%s: read → %s; want done", path, got)
+	for path, tool := range map[string]string{"/mcp": "a__read", "/mcp/a": "read"} {
+		if got := i.call(path, tool); got != "done" {
+			t.Errorf("%s: %s → %s; want done", path, tool, got)
 		}
 	}
-	if got := i.call("/mcp", "write"); got != "Unknown tool: write" {
+	if got := i.call("/mcp/a", "write"); got != "Unknown tool: write" {
 		t.Errorf("write → %s; want it hidden", got)
 	}
 	headers, calls := server.seen()
@@ -255,8 +255,11 @@ func TestAServerThatIsDownAtTheStartKeepsNothingElseDown(t *testing.T) {
 	if got := i.call("/mcp/b", "read"); !strings.Contains(got, "cannot be reached") {
 		t.Errorf("b: %s; want that it cannot be reached", got)
 	}
-	if got := i.call("/mcp", "read"); !strings.HasPrefix(got, "404 ") && !strings.Contains(got, "no MCP server") {
-		t.Errorf("/mcp with two servers: %s; want 404", got)
+	if got := i.call("/mcp", "a__read"); got != "done" {
+		t.Errorf("a__read at /mcp: %s; want done", got)
+	}
+	if got := i.call("/mcp", "b__read"); !strings.Contains(got, "cannot be reached") {
+		t.Errorf("b__read at /mcp: %s; want that it cannot be reached", got)
 	}
 }
 

@@ -164,3 +164,18 @@ func (o *Owed[T]) Take(server, session, owner, id string) (T, bool) {
 	what, ok := o.byID.Peek(key)
 	return what, ok && o.byID.Remove(key)
 }
+
+// Kept remembers something about each id, of the ids used last.
+type Kept[T any] struct{ byID *lru.Cache[string, T] }
+
+// NewKept keeps at most size ids.
+func NewKept[T any](size int) *Kept[T] { return &Kept[T]{newLRU[string, T](size)} }
+
+// Put keeps what for id.
+func (k *Kept[T]) Put(id string, what T) { k.byID.Add(id, what) }
+
+// Get returns what is kept for id.
+func (k *Kept[T]) Get(id string) (T, bool) { return k.byID.Get(id) }
+
+// Drop forgets id.
+func (k *Kept[T]) Drop(id string) { k.byID.Remove(id) }

@@ -136,8 +136,6 @@ func (m *Message) readParams(at *noted) *Error {
 		}
 	case MethodInitialize:
 		m.InitVersion, err = m.str(at, atInitVersion, "protocolVersion")
-	case MethodListen:
-		m.WantsToolsChanged = string(at.raw(m.Raw, atToolsChanged)) == "true"
 	default:
 		if strings.HasSuffix(m.Method, "/list") {
 			m.HasCursor = !at[atCursor].Empty()

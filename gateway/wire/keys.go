@@ -56,7 +56,6 @@ const (
 	atRefType
 	atRefName
 	atRefURI
-	atToolsChanged
 	slots
 )
 
@@ -103,7 +102,6 @@ var messageScope = func() *strictjson.Scope {
 		"ref": strictjson.NewScope(clientKeys, scopes{
 			"type": note(atRefType), "name": note(atRefName), "uri": note(atRefURI),
 		}),
-		"notifications":   strictjson.NewScope(clientKeys, scopes{"toolsListChanged": note(atToolsChanged)}),
 		"protocolVersion": note(atInitVersion),
 	})
 	return strictjson.NewScope(clientKeys, scopes{

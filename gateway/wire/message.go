@@ -44,17 +44,23 @@ type Message struct {
 	Ref       string // completion/complete: "ref/prompt" or "ref/resource"
 	Arguments []byte // raw params.arguments, an object; nil when absent
 
-	ProgressToken     []byte // params._meta.progressToken, raw; nil when absent
-	RequestID         []byte // notifications/cancelled: params.requestId, raw; nil when absent
-	Cursor            string // lists
-	HasCursor         bool   // "" is a valid cursor
-	RequestState      strictjson.Span
-	HasRequestState   bool // then RequestState covers the JSON string in Raw, quotes included
-	IsRetry           bool // params.requestState or params.inputResponses is there (tasks/update has the latter too)
-	InitVersion       string
-	WantsToolsChanged bool // subscriptions/listen asks for tools/list_changed
+	ProgressToken   []byte // params._meta.progressToken, raw; nil when absent
+	RequestID       []byte // notifications/cancelled: params.requestId, raw; nil when absent
+	Cursor          string // lists
+	HasCursor       bool   // "" is a valid cursor
+	RequestState    strictjson.Span
+	HasRequestState bool // then RequestState covers the JSON string in Raw, quotes included
+	IsRetry         bool // params.requestState or params.inputResponses is there (tasks/update has the latter too)
+	InitVersion     string
 
 	lacks string // the member that names what the method acts on, where it is empty or absent
+}
+
+// Wants reports whether a subscriptions/listen asks for the notifications of this name, such as
+// toolsListChanged.
+func (m *Message) Wants(name string) bool {
+	at, ok := place(m.Raw, []string{"params", "notifications", name})
+	return ok && string(at.Of(m.Raw)) == "true"
 }
 
 // Limits bound a message. Zero fields take the defaults: no limit of bytes, and the depth of

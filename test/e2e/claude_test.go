@@ -69,7 +69,7 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeJSON(t, filepath.Join(dir, "mcp.json"), map[string]any{"mcpServers": map[string]any{
-		"gw": map[string]string{"type": "http", "url": g.url("/mcp"), "headersHelper": helper}}})
+		"gw": map[string]string{"type": "http", "url": g.url(g.endpoint), "headersHelper": helper}}})
 	// A helper runs only in a directory that the user has trusted.
 	writeJSON(t, filepath.Join(dir, ".claude.json"), map[string]any{"hasCompletedOnboarding": true,
 		"projects": map[string]any{dir: map[string]bool{"hasTrustDialogAccepted": true}}})

@@ -24,6 +24,7 @@ const patience = 20 * time.Second
 // gate is a running gateway with a state directory of its own.
 type gate struct {
 	addr, admin string
+	endpoint    string // path of the sole server, or of all
 	config      string // file
 	policies    string // directory
 	state       string // directory
@@ -63,7 +64,11 @@ func newGate(t *testing.T, s setup) *gate {
 	}
 	var config strings.Builder
 	fmt.Fprintf(&config, "listen: %s\nadmin: {listen: %q}\nstate: ./state\npolicies: ./policies\n%smcpServers:\n", g.addr, g.admin, s.more)
+	g.endpoint = "/mcp"
 	for name, url := range s.servers {
+		if len(s.servers) == 1 {
+			g.endpoint = "/mcp/" + name
+		}
 		fmt.Fprintf(&config, "  %s: {type: http, url: %q}\n", name, url)
 	}
 	if err := os.WriteFile(g.config, []byte(config.String()), 0o600); err != nil {
@@ -214,7 +219,7 @@ func (g *gate) post(t *testing.T, token, body string, header ...string) rpc {
 }
 
 func (g *gate) tryPost(ctx context.Context, token, body string, header ...string) (rpc, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url("/mcp"), strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url(g.endpoint), strings.NewReader(body))
 	if err != nil {
 		return rpc{}, err
 	}

@@ -28,7 +28,7 @@ deny contains "errors are not asked for here" if {
 			g := startGate(t, setup{policies: map[string]string{"authz.rego": policy}, servers: map[string]string{"everything": startEverything(t, e)}})
 			token := g.token(t, "tester")
 			inspect := func(token string, args ...string) (string, int) {
-				args = append([]string{"--cli", "--server-url", g.url("/mcp"), "--transport", "http", "--protocol-era", e.name,
+				args = append([]string{"--cli", "--server-url", g.url(g.endpoint), "--transport", "http", "--protocol-era", e.name,
 					"--stored-auth-only", "--format", "json", "--header", "Authorization: Bearer " + token}, args...)
 				return nodeProgram(t, t.TempDir(), "mcp-inspector", args...)
 			}

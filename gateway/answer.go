@@ -1,0 +1,199 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/internal/strictjson"
+)
+
+// answer is what the federated endpoint says itself: nothing of it goes to a server.
+func (x *exchange) answer(ctx context.Context, who *identity.Principal, call checked) error {
+	if err := x.decide(ctx, who, call); err != nil {
+		return err
+	}
+	switch call.msg.Method {
+	case wire.MethodToolsList, wire.MethodPromptsList, wire.MethodResList, wire.MethodResTemplates:
+		return x.listAll(ctx, who, call)
+	case wire.MethodListen:
+		return x.listenAll(ctx, who, call)
+	case wire.NotifyCancelled:
+		return x.cancelOwn(who, call)
+	case wire.MethodInitialize:
+		return x.beginSession(who, call)
+	}
+	if call.msg.Kind == wire.Notification {
+		x.w.WriteHeader(http.StatusAccepted)
+		x.outcome("ok", "")
+		return nil
+	}
+	result := `{}`
+	if call.msg.Method == wire.MethodDiscover {
+		result = `{"supportedVersions":` + supported() + `,"capabilities":` + x.capabilities(call.msg.Era) + `,"serverInfo":` + serverInfo +
+			`,"instructions":` + instructions + `,"ttlMs":60000,"cacheScope":"private","resultType":"complete"}`
+	}
+	x.respond(http.StatusOK, wire.AppendResult(nil, call.msg.ID, []byte(result)))
+	x.outcome("ok", "")
+	return nil
+}
+
+const (
+	serverInfo   = `{"name":"sallyport","title":"Sallyport","version":"1"}`
+	instructions = `"Tools of several servers behind one gateway. A name is the server's name, two underscores, and the tool's own name."`
+)
+
+func supported() string {
+	var out []byte
+	for _, v := range wire.Supported() {
+		out = strictjson.AppendString(append(out, ','), v)
+	}
+	return "[" + string(out[1:]) + "]"
+}
+
+// beginSession answers initialize. The session is the endpoint's own; those of the servers begin
+// when they are first needed.
+func (x *exchange) beginSession(who *identity.Principal, call checked) error {
+	version := call.msg.InitVersion
+	if version == wire.V20260728 || !slices.Contains(wire.Supported(), version) {
+		version = wire.V20251125
+	}
+	id := rand.Text()
+	if err := x.g.sessions.Bind("", id, who.Key()); err != nil {
+		return err
+	}
+	x.g.clients.Put(id, capabilitiesOf(call.msg))
+	x.w.Header()[wire.HeaderSession] = []string{id}
+	result := `{"protocolVersion":"` + version + `","capabilities":` + x.capabilities(wire.Legacy) + `,"serverInfo":` + serverInfo +
+		`,"instructions":` + instructions + `}`
+	x.respond(http.StatusOK, wire.AppendResult(nil, call.msg.ID, []byte(result)))
+	x.outcome("ok", "")
+	return nil
+}
+
+// capabilitiesOf returns what the client can be asked, by its own word.
+func capabilitiesOf(msg *wire.Message) (can Capabilities) {
+	for _, path := range [][]string{{"capabilities"}, {"_meta", "io.modelcontextprotocol/clientCapabilities"}} {
+		at := msg.Params
+		for _, name := range path {
+			span, ok := strictjson.Find(at, name)
+			if !ok {
+				at = nil
+				break
+			}
+			at = span.Of(at)
+		}
+		_, sampling := strictjson.Find(at, "sampling")
+		_, elicitation := strictjson.Find(at, "elicitation")
+		_, roots := strictjson.Find(at, "roots")
+		can = Capabilities{can.Sampling || sampling, can.Elicitation || elicitation, can.Roots || roots}
+	}
+	return can
+}
+
+// canOf returns what the client of a message to the federated endpoint can be asked.
+func (x *exchange) canOf(call checked) Capabilities {
+	if call.msg.Era == wire.Modern {
+		return capabilitiesOf(call.msg)
+	}
+	can, _ := x.g.clients.Get(call.session)
+	return can
+}
+
+// capabilities is what the servers have, together.
+func (x *exchange) capabilities(era wire.Era) string {
+	var prompts, resources, completions, logging bool
+	for _, s := range x.snap.members {
+		if _, o := s.offered(era); o != nil {
+			prompts = prompts || o.prompts != nil
+			resources = resources || o.resources != nil || o.templates != nil
+			completions = completions || o.completions
+			logging = logging || o.logging
+		}
+	}
+	out := `{"tools":{"listChanged":true}`
+	if prompts {
+		out += `,"prompts":{"listChanged":true}`
+	}
+	if resources {
+		out += `,"resources":{"listChanged":true}`
+	}
+	if completions {
+		out += `,"completions":{}`
+	}
+	if logging {
+		out += `,"logging":{}`
+	}
+	return out + "}"
+}
+
+// keepAlive is how often a stream of the endpoint's own says that it is there.
+const keepAlive = 30 * time.Second
+
+// serveAllSession is GET and DELETE at the federated endpoint.
+func (x *exchange) serveAllSession(ctx context.Context, who *identity.Principal, call checked) error {
+	if err := x.decide(ctx, who, call); err != nil {
+		return err
+	}
+	if x.r.Method == http.MethodGet {
+		return x.streamAll(ctx, who, call, nil)
+	}
+	if call.session == "" {
+		return refuse(CodeUnknownSession, "Session not found")
+	}
+	x.g.sessions.End("", call.session)
+	x.g.clients.Drop(call.session)
+	for _, s := range x.snap.members {
+		if s.Link != nil {
+			s.Link.EndClient(call.session)
+		}
+	}
+	x.w.WriteHeader(http.StatusNoContent)
+	x.outcome("ok", "")
+	return nil
+}
+
+// listenAll is the newer era's subscription. What the endpoint cannot watch is missing from its
+// acknowledgement, as the protocol says.
+func (x *exchange) listenAll(ctx context.Context, who *identity.Principal, call checked) error {
+	granted := ""
+	for _, name := range []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged"} {
+		if call.msg.Wants(name) {
+			granted += `,"` + name + `":true`
+		}
+	}
+	if granted != "" {
+		granted = granted[1:]
+	}
+	ack := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s},"notifications":{%s}}}`,
+		wire.NotifyAcknowledged, call.msg.ID, granted)
+	return x.streamAll(ctx, who, call, wire.AppendEvent(nil, ack))
+}
+
+// streamAll keeps a stream open on which the endpoint tells of changed lists.
+func (x *exchange) streamAll(ctx context.Context, who *identity.Principal, call checked, first []byte) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}
+	out, release := r.beginStream(true)
+	defer release()
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
+	err := out.write(first, true)
+	for err == nil {
+		select {
+		case <-ctx.Done():
+			return r.broken(out, ctx.Err())
+		case <-alive.C:
+			err = out.write([]byte(":\n\n"), true)
+		}
+	}
+	x.rec.BytesOut = out.sent()
+	x.outcome("cancelled", errClientGone.Error())
+	return nil
+}

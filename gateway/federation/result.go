@@ -1,0 +1,95 @@
+package federation
+
+import (
+	"bytes"
+
+	"sallyport/gateway/wire"
+	"sallyport/internal/strictjson"
+)
+
+// Outward returns a result, or the params of a notification, of a server with the URIs of its
+// resources as clients know them: those of contents, of linked and of embedded resources. Where
+// there is none the bytes are the same. raw must have passed the strict check.
+func Outward(server string, raw []byte) []byte {
+	if !bytes.Contains(raw, []byte(`"uri"`)) {
+		return raw
+	}
+	m := mapper{raw: raw}
+	m.object(0, func(at strictjson.Span, name string) {
+		switch name {
+		case "uri": // of notifications/resources/updated
+			m.uri(at)
+		case "contents", "content":
+			m.each(at, m.block)
+		case "messages":
+			m.each(at, func(message strictjson.Span) {
+				m.object(message.Start, func(at strictjson.Span, name string) {
+					if name == "content" {
+						m.each(at, m.block)
+					}
+				})
+			})
+		}
+	})
+	out := raw
+	for i := len(m.found) - 1; i >= 0; i-- { // later places first, so that earlier ones stay right
+		own, err := strictjson.String(m.found[i].Of(raw))
+		if err != nil {
+			continue
+		}
+		out = wire.Splice(out, m.found[i], strictjson.AppendString(nil, URI(server, own)))
+	}
+	return out
+}
+
+// mapper collects the places of URIs in raw, in order.
+type mapper struct {
+	raw   []byte
+	found []strictjson.Span
+}
+
+// uri notes a string; a value of another type is the server's mistake and stays.
+func (m *mapper) uri(at strictjson.Span) {
+	if m.raw[at.Start] == '"' && at.End > at.Start+len(`""`) {
+		m.found = append(m.found, at)
+	}
+}
+
+// object visits the members of the object at start; anything else has none.
+func (m *mapper) object(start int, visit func(at strictjson.Span, name string)) {
+	_ = strictjson.EachMember(m.raw[start:], func(member strictjson.Member) {
+		visit(strictjson.Span{Start: start + member.Start, End: start + member.End}, member.Name)
+	})
+}
+
+// each visits the elements of an array, or the one value where there is no array.
+func (m *mapper) each(at strictjson.Span, visit func(strictjson.Span)) {
+	elements, err := strictjson.Array(at.Of(m.raw))
+	if err != nil {
+		visit(at)
+		return
+	}
+	for _, e := range elements {
+		visit(strictjson.Span{Start: at.Start + e.Start, End: at.Start + e.End})
+	}
+}
+
+// block is one piece of content: its own uri (a link, or what was read) and that of a resource
+// embedded in it.
+func (m *mapper) block(at strictjson.Span) {
+	if m.raw[at.Start] != '{' {
+		return
+	}
+	m.object(at.Start, func(at strictjson.Span, name string) {
+		switch {
+		case name == "uri":
+			m.uri(at)
+		case name == "resource" && m.raw[at.Start] == '{':
+			m.object(at.Start, func(at strictjson.Span, name string) {
+				if name == "uri" {
+					m.uri(at)
+				}
+			})
+		}
+	})
+}

@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
+	"sallyport/internal/strictjson"
+)
+
+// fetchModern reports whether the server speaks the era, and why there is no list.
+func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool, err error) {
+	reply, err := s.askResult(ctx, askDiscover())
+	if err != nil {
+		return false, err
+	}
+	return true, s.fetchOffer(ctx, next, wire.Modern, "", reply.result)
+}
+
+func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
+	reply, err := s.askResult(ctx, AskInitialize(Capabilities{}))
+	if err != nil {
+		return false, err
+	}
+	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session)); err == nil {
+		_ = told.Body.Close()
+	}
+	err = s.fetchOffer(ctx, next, wire.Legacy, reply.session, reply.result)
+	if reply.session != "" {
+		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session)); err == nil {
+			_ = ended.Body.Close()
+		}
+	}
+	return true, err
+}
+
+// fetchOffer asks for all that the server has; hello is its answer to the first question. What
+// cannot be listed beside the tools is missing, and fails nothing.
+func (s *Server) fetchOffer(ctx context.Context, next *catalogue, era wire.Era, session string, hello []byte) error {
+	pages, ttl, err := s.fetchList(ctx, wire.MethodToolsList, era, session)
+	if err != nil {
+		return err
+	}
+	if next.byEra[era], err = s.build(era, pages); err != nil {
+		return err
+	}
+	if era == wire.Modern {
+		next.ttl = ttl
+	}
+	o := &offer{completions: offers(hello, "completions"), logging: offers(hello, "logging")}
+	if offers(hello, "prompts") {
+		o.prompts = s.fetchPages(ctx, wire.MethodPromptsList, era, session)
+	}
+	if offers(hello, "resources") {
+		o.resources = s.fetchPages(ctx, wire.MethodResList, era, session)
+		o.templates = s.fetchPages(ctx, wire.MethodResTemplates, era, session)
+	}
+	next.offers[era] = o
+	return nil
+}
+
+// offers reports whether the capabilities in a handshake's result name one.
+func offers(hello []byte, name string) bool {
+	span, ok := strictjson.Find(hello, "capabilities")
+	if !ok {
+		return false
+	}
+	_, ok = strictjson.Find(span.Of(hello), name)
+	return ok
+}
+
+// fetchPages fetches a list other than that of the tools.
+func (s *Server) fetchPages(ctx context.Context, method string, era wire.Era, session string) []*catalog.Page {
+	results, _, err := s.fetchList(ctx, method, era, session)
+	var pages []*catalog.Page
+	for _, r := range results {
+		page, perr := catalog.ParsePage(r.Result, listMember(method))
+		if err = errors.Join(err, perr); perr == nil {
+			pages = append(pages, page)
+		}
+	}
+	if err != nil {
+		s.log.Warn("list not fetched", slog.String("method", method), slog.Any("error", err))
+	}
+	return pages
+}
+
+// fetchList walks the pages of a list. A server that does not know the method has none.
+func (s *Server) fetchList(ctx context.Context, method string, era wire.Era, session string) (pages []catalog.PageResult, ttl time.Duration, _ error) {
+	var cursor []byte
+	size := 0
+	for len(pages) < maxPages {
+		reply, err := s.askResult(ctx, askList(method, era, session, cursor))
+		var rpc *rpcError
+		if errors.As(err, &rpc) && rpc.Code == wire.RPCUnknownMethod && len(pages) == 0 {
+			reply, err = &answer{result: []byte(`{"` + listMember(method) + `":[]}`)}, nil
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		page := catalog.PageResult{Result: reply.result}
+		if cursor != nil {
+			page.Cursor, _ = strictjson.String(cursor)
+			page.HasCursor = true
+		}
+		pages = append(pages, page)
+		if size += len(reply.result); size > maxCatalogBytes {
+			return nil, 0, fmt.Errorf("%w: the answers to %s have over %d bytes", ErrTooLarge, method, maxCatalogBytes)
+		}
+		ttl = ttlOf(reply.result, ttl)
+		span, more := strictjson.Find(reply.result, "nextCursor")
+		if !more || string(span.Of(reply.result)) == "null" {
+			return pages, ttl, nil
+		}
+		cursor = span.Of(reply.result)
+		if cursor[0] != '"' {
+			return nil, 0, fmt.Errorf("%w: nextCursor is not a string", ErrGarbage)
+		}
+	}
+	return nil, 0, fmt.Errorf("%w: the answers to %s have over %d pages", ErrTooLarge, method, maxPages)
+}
+
+// ttlOf is how long a list may be kept; otherwise where it does not say.
+func ttlOf(result []byte, otherwise time.Duration) time.Duration {
+	span, ok := strictjson.Find(result, "ttlMs")
+	if !ok {
+		return otherwise
+	}
+	var ms int64
+	if json.Unmarshal(span.Of(result), &ms) != nil || ms <= 0 || ms >= int64(24*time.Hour/time.Millisecond) {
+		return otherwise
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// build keeps the compiled schemas of tools that have not changed.
+func (s *Server) build(era wire.Era, pages []catalog.PageResult) (*catalog.Listing, error) {
+	if old := s.listing(era); old != nil {
+		return old.Refresh(pages)
+	}
+	return catalog.BuildListing(era, pages)
+}
+
+type answer struct {
+	result  []byte
+	session string
+}
+
+type rpcError struct {
+	Code    int
+	Message string
+}
+
+func (e *rpcError) Error() string { return fmt.Sprintf("the server answered error %d", e.Code) }
+
+// askResult sends an errand and returns the result of its answer.
+func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
+	reply, err := s.Upstream.Ask(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = reply.Body.Close() }()
+	raw, err := readAnswer(reply)
+	if err != nil {
+		return nil, err
+	}
+	switch status := reply.Status; {
+	case status >= http.StatusInternalServerError:
+		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, status)
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return nil, fmt.Errorf("the server wants a credential (status %d): set headers or credential of this server", status)
+	}
+	msg, err := wire.DecodeReply(raw, wire.Limits{})
+	if err != nil {
+		if reply.Status != http.StatusOK {
+			return nil, fmt.Errorf("the server answered %d to %s: is its url that of its MCP endpoint (often …/mcp)?", reply.Status, e.out.Method)
+		}
+		return nil, fmt.Errorf("%w: %w", ErrGarbage, err)
+	}
+	if msg.Error != nil {
+		failed := &rpcError{}
+		_ = json.Unmarshal(msg.Error, failed) // where it is no object the code stays 0
+		return nil, failed
+	}
+	if reply.Status != http.StatusOK || msg.Kind != wire.Response {
+		return nil, fmt.Errorf("%w: status %d", ErrGarbage, reply.Status)
+	}
+	return &answer{result: msg.Result, session: reply.Header.SessionID}, nil
+}
+
+// readAnswer reads a body, or the first response of a stream.
+func readAnswer(reply *Reply) ([]byte, error) {
+	if reply.Header.ContentType != "text/event-stream" {
+		return readWhole(reply.Body, maxCatalogBytes)
+	}
+	events := wire.NewEventReader(reply.Body, maxCatalogBytes)
+	for {
+		ev, err := events.Next()
+		if err != nil {
+			return nil, fmt.Errorf("%w: the stream ended without an answer", ErrGarbage)
+		}
+		if !ev.HasData || len(ev.Data) == 0 {
+			continue
+		}
+		if msg, err := wire.DecodeReply(ev.Data, wire.Limits{}); err != nil || msg.Kind == wire.Response {
+			return ev.Data, err
+		}
+	}
+}
