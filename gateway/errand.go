@@ -48,8 +48,8 @@ func errand(era wire.Era, session, method, params string, idempotent bool) Erran
 const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + wire.V20260728 +
 	`","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + clientInfo + `}`
 
-// askDiscover asks whether the server speaks the newer protocol.
-func askDiscover() Errand { return errand(wire.Modern, "", wire.MethodDiscover, modernMeta, true) }
+// AskDiscover asks whether the server speaks the newer protocol.
+func AskDiscover() Errand { return errand(wire.Modern, "", wire.MethodDiscover, modernMeta, true) }
 
 // Capabilities are what a client can be asked by a server, of those that the gateway knows.
 type Capabilities struct{ Sampling, Elicitation, Roots bool }

@@ -16,7 +16,7 @@ import (
 
 // fetchModern reports whether the server speaks the era, and why there is no list.
 func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool, err error) {
-	reply, err := s.askResult(ctx, askDiscover())
+	reply, err := s.askResult(ctx, AskDiscover())
 	if err != nil {
 		return false, err
 	}

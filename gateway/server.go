@@ -112,6 +112,9 @@ func (s *Server) Err() error {
 	return nil
 }
 
+// RefreshSoon asks for a refresh by Run.
+func (s *Server) RefreshSoon() { s.refreshSoon() }
+
 func (s *Server) refreshSoon() {
 	select {
 	case s.wake <- struct{}{}:
@@ -139,14 +142,14 @@ func (s *Server) Run(ctx context.Context) {
 	watching.Go(func() { s.watch(ctx) })
 	defer watching.Wait()
 	for ctx.Err() == nil {
-		wait := refreshEvery
+		wait := s.refreshEvery()
 		if err := s.refreshIfOlder(ctx, refreshAtLeast); err != nil {
 			s.log.Warn("catalogue not refreshed", slog.Any("error", err))
 			wait, backoff = backoff, min(backoff*2, longestBackoff)
 		} else {
 			backoff = firstBackoff
 			if c := s.catalogue.Load(); c != nil && c.ttl > 0 {
-				wait = min(max(c.ttl, refreshAtLeast), refreshEvery)
+				wait = min(max(c.ttl, refreshAtLeast), s.refreshEvery())
 			}
 		}
 		select {
@@ -155,6 +158,14 @@ func (s *Server) Run(ctx context.Context) {
 		case <-s.wake:
 		}
 	}
+}
+
+// refreshEvery is the upstream's own wish where it has one: asking a program keeps it running.
+func (s *Server) refreshEvery() time.Duration {
+	if own, ok := s.Upstream.(interface{ RefreshEvery() time.Duration }); ok {
+		return own.RefreshEvery()
+	}
+	return refreshEvery
 }
 
 // refreshSince returns when the catalogue is newer than since, or could not be made so in
