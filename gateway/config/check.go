@@ -10,9 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"sallyport/gateway/upstream"
-	"sallyport/identity"
 )
 
 // check looks at what the values mean together.
@@ -39,11 +36,7 @@ func (c *Config) check(p *problems) {
 	if len(c.Servers) == 0 && !p.bad["mcpServers"] {
 		p.key("mcpServers", "no MCP server to stand before; name one here, or set SALLYPORT_UPSTREAM to its URL")
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
-		if !p.bad["mcpServers."+name] {
-			c.Servers[name].check(name, p)
-		}
-	}
+	c.checkServers(p)
 }
 
 const adminOff = "off"
@@ -51,20 +44,29 @@ const adminOff = "off"
 func (c *Config) checkBounds(p *problems) {
 	root := reflect.ValueOf(c).Elem()
 	for _, f := range Fields() {
-		if f.Min == "" {
-			continue
-		}
-		v := root.FieldByIndex(f.index)
-		low, high := reflect.New(v.Type()).Elem(), reflect.New(v.Type()).Elem()
-		if setText(low, f.Min) != nil || setText(high, f.Max) != nil {
-			panic("config: the bounds of " + f.Path) // a test reads them all
-		}
-		if v.Int() < low.Int() || v.Int() > high.Int() {
-			p.key(f.Path, "%v is out of bounds; from %s to %s", v.Interface(), f.Min, f.Max)
+		below, ofServer := strings.CutPrefix(f.Path, "mcpServers.*.")
+		switch {
+		case f.Min == "":
+		case !ofServer:
+			f.checkBounds(f.Path, root.FieldByIndex(f.index), p)
+		default:
+			for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+				f.checkBounds("mcpServers."+name+"."+below, reflect.ValueOf(c.Servers[name]).Elem().FieldByIndex(f.index), p)
+			}
 		}
 	}
 	if ttl := c.Identity.TokenTTL; int64(ttl)%1e9 != 0 {
 		p.key("identity.tokenTTL", "wants whole seconds")
+	}
+}
+
+func (f Field) checkBounds(key string, v reflect.Value, p *problems) {
+	low, high := reflect.New(v.Type()).Elem(), reflect.New(v.Type()).Elem()
+	if setText(low, f.Min) != nil || setText(high, f.Max) != nil {
+		panic("config: the bounds of " + f.Path) // a test reads them all
+	}
+	if v.Int() < low.Int() || v.Int() > high.Int() {
+		p.key(key, "%v is out of bounds; from %s to %s", v.Interface(), f.Min, f.Max)
 	}
 }
 
@@ -111,88 +113,6 @@ func (c *Config) scheme() string {
 		return "https"
 	}
 	return "http"
-}
-
-func (s *Server) check(name string, p *problems) {
-	at := "mcpServers." + name
-	if !identity.IsResource("/mcp/" + name) {
-		p.key(at, "a server's name has 1 to 64 letters, digits, '-', '_' and '.', and no dot in front")
-	}
-	switch s.Type {
-	case "http", "streamable-http":
-	case "sse":
-		p.key(at+".type", "the HTTP+SSE transport of 2024 is not supported; use the server's streamable HTTP endpoint (type: http)")
-		return
-	case "stdio":
-		p.key(at+".type", "%s", later["mcpServers.*.command"])
-		return
-	default:
-		p.key(at+".type", "unknown transport; known is http")
-		return
-	}
-	if s.URL == "" {
-		if !p.bad[at+".command"] {
-			p.key(at+".url", "is missing: the URL of the server's MCP endpoint")
-		}
-		return
-	}
-	if _, err := upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL}); err != nil {
-		p.key(at+".url", "%s", strings.TrimPrefix(err.Error(), "upstream url: "))
-	}
-	spelt := map[string]string{}
-	for _, header := range slices.Sorted(maps.Keys(s.Headers)) {
-		if other := spelt[strings.ToLower(header)]; other != "" {
-			p.key(at+".headers."+header, "is the same header as %s", other)
-		}
-		spelt[strings.ToLower(header)] = header
-		if err := usable(header, s.Headers[header]); err != nil {
-			p.key(at+".headers."+header, "%s", err)
-		}
-	}
-	s.checkCredential(at, p)
-	if s.TLS != (ServerTLS{}) && !strings.HasPrefix(strings.ToLower(s.URL), "https:") {
-		p.key(at+".tls", "is for https, and the url is not")
-	}
-	if (s.TLS.Cert == "") != (s.TLS.Key == "") {
-		p.key(at+".tls", "wants both cert and key")
-	}
-}
-
-// usable asks the room that sends the header whether it would.
-func usable(header, value string) error {
-	_, err := upstream.NewHTTP(upstream.HTTPConfig{URL: "http://127.0.0.1/", Headers: map[string][]string{header: {value}}})
-	if err == nil {
-		return nil
-	}
-	_, what, found := strings.Cut(err.Error(), `": `)
-	if !found {
-		what = err.Error()
-	}
-	return fmt.Errorf("%s", what)
-}
-
-func (s *Server) checkCredential(at string, p *problems) {
-	cred := s.Credential
-	if cred.Type == "" && cred.Path == "" {
-		return
-	}
-	switch {
-	case cred.Type != "file" && cred.Type != "":
-		p.key(at+".credential.type", "credentials of this type are not in this version; known is file")
-		return
-	case cred.Type == "":
-		p.key(at+".credential.type", "is missing; known is file")
-	case cred.Path == "":
-		p.key(at+".credential.path", "is missing: the file that holds the secret")
-	}
-	if err := usable(cred.Header, cred.Prefix+"x"); err != nil {
-		p.key(at+".credential.header", "%s", err)
-	}
-	for header := range s.Headers {
-		if strings.EqualFold(header, cred.Header) {
-			p.key(at+".headers."+header, "is what credential sends as well; use one of the two")
-		}
-	}
 }
 
 func splitAddress(address string) (host, port string, err error) {

@@ -16,7 +16,7 @@ type Config struct {
 	// Directory of keys and audit log. Made with mode 0700; refused when others can read it.
 	// Without a configuration file the default is `$XDG_STATE_HOME/sallyport`, or
 	// `~/.local/state/sallyport`.
-	State string `yaml:"state" env:"STATE" default:"./state" kind:"path"`
+	State string `yaml:"state" env:"STATE" default:"./state" kind:"place"`
 
 	// Certificate of the gateway itself.
 	TLS TLS `yaml:"tls" envPrefix:"TLS_"`
@@ -43,9 +43,10 @@ type Config struct {
 	// Bounds of one request.
 	Limits Limits `yaml:"limits" envPrefix:"LIMITS_"`
 
-	// MCP servers behind the gateway, by name: 1 to 64 letters, digits, `-`, `_` and `.`. Each
-	// is reached at `<publicURL>/mcp/<name>`; a single one also at `<publicURL>/mcp`. The
-	// shape is the one MCP clients use, so an existing `.mcp.json` can be the configuration.
+	// MCP servers behind the gateway, by name: 1 to 32 of `a-z`, `0-9` and `-`, no two of which
+	// look alike. Each is reached at `<publicURL>/mcp/<name>`, and all together at
+	// `<publicURL>/mcp`, where their tools are `<name>__<tool>`. The shape is the one MCP clients
+	// use, so an existing `.mcp.json` can be the configuration.
 	Servers map[string]*Server `yaml:"mcpServers"`
 
 	// URL of the one MCP server of a gateway without `mcpServers`; its name is `upstream`.
@@ -92,44 +93,6 @@ type Limits struct {
 	BodyTimeout Duration `yaml:"bodyTimeout" env:"BODY_TIMEOUT" default:"30s" min:"1s" max:"10m"`
 }
 
-// Server is one MCP server behind the gateway.
-type Server struct {
-	// `http` (streamable HTTP; `streamable-http` is the same).
-	Type string `yaml:"type" default:"http"`
-	// The server's MCP endpoint, http or https, without user and password.
-	URL string `yaml:"url" required:"yes"`
-	// Headers of every request to this server, such as the gateway's own credential for it.
-	// A client's headers never get there. Values are masked in `config show`.
-	Headers map[string]string `yaml:"headers" secret:"yes"`
-	// How the server is told from an impostor, and the gateway from one. For https only.
-	TLS ServerTLS `yaml:"tls"`
-	// A credential that is kept outside the configuration.
-	Credential Credential `yaml:"credential"`
-}
-
-// ServerTLS is used towards one server.
-type ServerTLS struct {
-	// File with the certificates that may sign the server's, PEM. Default: the system's.
-	CA string `yaml:"ca" kind:"path"`
-	// File with the gateway's client certificate, PEM, so that the server can accept the
-	// gateway alone.
-	Cert string `yaml:"cert" kind:"path"`
-	// File with its private key, PEM.
-	Key string `yaml:"key" kind:"path"`
-}
-
-// Credential is a secret in a file, read again when the file changes.
-type Credential struct {
-	// `file`.
-	Type string `yaml:"type"`
-	// File that holds the secret and nothing else; white space around it does not count.
-	Path string `yaml:"path" kind:"path"`
-	// Header that carries it.
-	Header string `yaml:"header" default:"Authorization"`
-	// What stands before the secret in the header's value.
-	Prefix string `yaml:"prefix" default:"Bearer "`
-}
-
 // later are keys of the design that this version does not have. A key that is taken and not
 // obeyed would be worse than one refused: it may be what keeps a door shut.
 var later = map[string]string{
@@ -141,15 +104,34 @@ var later = map[string]string{
 	"limits.concurrentPerGrant": "grants are not in this version",
 	"pins":                      "pins are not in this version",
 	"guards":                    "guards are not in this version",
-	"mcpServers.*.command":      "servers that are commands (stdio) are not in this version; run the server with an HTTP transport and give its url",
-	"mcpServers.*.args":         "servers that are commands (stdio) are not in this version",
-	"mcpServers.*.env":          "servers that are commands (stdio) are not in this version",
-	"mcpServers.*.instance":     "servers that are commands (stdio) are not in this version",
-	"mcpServers.*.sandbox":      "servers that are commands (stdio) are not in this version",
 	"mcpServers.*.tools":        "labels of tools are not in this version; a policy's data files can hold them",
 	"mcpServers.*.resources":    "labels of resources are not in this version; a policy's data files can hold them",
-	"mcpServers.*.headersHelper": "a helper runs at the client; the gateway's own credential for this server goes into headers, " +
-		"or into a file that credential names",
-	"mcpServers.*.oauth": "an OAuth login runs at the client; the gateway's own credential for this server goes into headers, " +
-		"or into a file that credential names",
+
+	// Keys of clients that a gateway cannot obey.
+	"servers":                    "this is the shape of another client's file; the key here is mcpServers",
+	"inputs":                     "nobody is here to be asked; put a secret into envFrom or credential",
+	"mcpServers.*.headersHelper": "a helper runs at the client; the gateway's own credential for this server goes into credential (type: exec runs a command that prints one)",
+	"mcpServers.*.oauth":         "an OAuth login runs at the client; the gateway's own credential for this server goes into credential",
+	"mcpServers.*.envFile":       "a file of variables is not read; name each in env or envFrom",
+	"mcpServers.*.disabled":      "take the server out of the file instead",
+	"mcpServers.*.autoApprove":   clientsRule,
+	"mcpServers.*.alwaysAllow":   clientsRule,
+	"mcpServers.*.trust":         clientsRule,
+	"mcpServers.*.disabledTools": policysRule,
+	"mcpServers.*.enabledTools":  policysRule,
+	"mcpServers.*.includeTools":  policysRule,
+	"mcpServers.*.excludeTools":  policysRule,
+}
+
+const (
+	clientsRule = "what needs no approval is said at the client, and what is allowed by policies; take this key out"
+	policysRule = "which tools may be called is what policies say (input.tool.name); take this key out"
+)
+
+// clients are keys that tell a client how to show a server. They are passed over, with a note.
+var clients = map[string]bool{
+	"mcpServers.*.alwaysLoad":  true,
+	"mcpServers.*.description": true,
+	"mcpServers.*.name":        true,
+	"mcpServers.*.icon":        true,
 }

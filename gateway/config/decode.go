@@ -20,7 +20,8 @@ import (
 // unknown key without its line, and lets a later duplicate win in some cases.
 type decoder struct {
 	*problems
-	env map[string]string
+	env   map[string]string
+	notes []string // what was passed over
 }
 
 // decode reads one YAML document into cfg.
@@ -63,14 +64,36 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, path string) {
 		return
 	}
 	d.at[path] = place{line: n.Line}
-	switch v.Kind() {
-	case reflect.Struct:
+	switch {
+	case v.Kind() == reflect.Struct && n.Kind == yaml.ScalarNode && n.Tag == "!!str" && isText(v.Type()):
+		d.scalar(n, v, path)
+	case v.Kind() == reflect.Struct:
 		d.object(n, v, path)
-	case reflect.Map:
+	case v.Kind() == reflect.Map:
 		d.table(n, v, path)
+	case v.Kind() == reflect.Slice:
+		d.list(n, v, path)
 	default:
 		d.scalar(n, v, path)
 	}
+}
+
+// isText reports whether one word may stand for the whole of a struct.
+func isText(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
+}
+
+// list fills a list of texts.
+func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
+	if n.Kind != yaml.SequenceNode {
+		d.line(n.Line, path, "wants a list, such as [a, b], not %s", describe(n))
+		return
+	}
+	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	for i, item := range n.Content {
+		d.value(item, out.Index(i), join(path, strconv.Itoa(i)))
+	}
+	v.Set(out)
 }
 
 // members calls each for the members of a mapping, and refuses duplicates.
@@ -113,8 +136,13 @@ func (d *decoder) object(n *yaml.Node, v reflect.Value, path string) {
 
 func (d *decoder) unknown(key *yaml.Node, path, name string, known []string) {
 	full := join(path, name)
-	if why := later[generic(full)]; why != "" {
+	shape := generic(full)
+	if why := later[shape]; why != "" {
 		d.line(key.Line, full, "%s", why)
+		return
+	}
+	if clients[shape] {
+		d.notes = append(d.notes, full+" is for clients and means nothing here")
 		return
 	}
 	if near := nearest(name, known); near != "" {
@@ -125,16 +153,22 @@ func (d *decoder) unknown(key *yaml.Node, path, name string, known []string) {
 	d.line(key.Line, full, "unknown key; known here are %s", strings.Join(known, ", "))
 }
 
-// generic replaces the name of a server by a star.
+// generic replaces the name of a server, and of a variable of its environment, by a star.
 func generic(path string) string {
 	rest, ok := strings.CutPrefix(path, "mcpServers.")
 	if !ok {
 		return path
 	}
-	if dot := strings.LastIndexByte(rest, '.'); dot >= 0 {
-		return "mcpServers.*" + rest[dot:]
+	_, below, found := strings.Cut(rest, ".") // a name with a dot is refused as a name
+	if !found {
+		return path
 	}
-	return path
+	if variable, ok := strings.CutPrefix(below, "envFrom."); ok {
+		if _, key, found := strings.Cut(variable, "."); found {
+			below = "envFrom.*." + key
+		}
+	}
+	return "mcpServers.*." + below
 }
 
 // table fills a map from names to texts or to servers.
@@ -167,7 +201,7 @@ func (d *decoder) scalar(n *yaml.Node, v reflect.Value, path string) {
 		ok = n.Tag == "!!bool"
 	case v.Kind() == reflect.Int:
 		ok = n.Tag == "!!int"
-	case v.Kind() == reflect.String:
+	case v.Kind() == reflect.String, v.Kind() == reflect.Struct:
 		ok = n.Tag == "!!str"
 	default: // sizes and durations
 		ok = n.Tag == "!!str" || n.Tag == "!!int"

@@ -51,7 +51,7 @@ func collect(t reflect.Type, path, prefix string, index []int) []Field {
 		}
 		field := Field{Path: full, GoType: t.Name(), GoName: f.Name, Type: typeName(f), Default: f.Tag.Get("default"),
 			Min: f.Tag.Get("min"), Max: f.Tag.Get("max"), Required: f.Tag.Get("required") != "",
-			Follows: f.Tag.Get("follows"), path: f.Tag.Get("kind") == "path", index: at}
+			Follows: f.Tag.Get("follows"), path: f.Tag.Get("kind") != "", index: at}
 		if env := f.Tag.Get("env"); env != "" && prefix != "" {
 			field.Env = prefix + env
 		}
@@ -84,8 +84,13 @@ func typeName(f reflect.StructField) string {
 		return "number"
 	case reflect.Map:
 		return "names and texts"
+	case reflect.Slice:
+		if f.Tag.Get("kind") != "" {
+			return "list of paths"
+		}
+		return "list of texts"
 	}
-	if f.Tag.Get("kind") == "path" {
+	if f.Tag.Get("kind") != "" {
 		return "path"
 	}
 	return "text"

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"os"
@@ -24,11 +25,15 @@ func (c *Config) CheckFiles() error {
 		p.key("tls", "%s", err)
 	}
 	if info, err := os.Stat(c.Policies); err != nil {
-		p.key("policies", "%s: %s", c.Policies, unwrapPath(err))
+		p.key("policies", "%s: %s%s", c.Policies, unwrapPath(err), c.starter(err))
 	} else if !info.IsDir() {
 		p.key("policies", "%s is not a directory", c.Policies)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		if c.Servers[name].Type == typeStdio {
+			c.Servers[name].checkFiles("mcpServers."+name, p)
+			continue
+		}
 		if _, err := c.Servers[name].headers(); err != nil {
 			p.key("mcpServers."+name+".credential.path", "%s", err)
 		}
@@ -37,6 +42,35 @@ func (c *Config) CheckFiles() error {
 		}
 	}
 	return p.err()
+}
+
+// starter is the command that writes a policy where there is none.
+func (c *Config) starter(err error) string {
+	if !errors.Is(err, fs.ErrNotExist) || c.source.file == "" {
+		return ""
+	}
+	return "; without policies nothing could be allowed. A starter policy is written by: sallyport init --config " + c.source.file
+}
+
+// checkFiles looks for the program and for what it may read and write.
+func (s *Server) checkFiles(at string, p *problems) {
+	if s.implied.missing != nil {
+		p.key(at+".command", "%s", s.implied.missing)
+	}
+	if s.Cwd != "" {
+		if info, err := os.Stat(s.Cwd); err != nil {
+			p.key(at+".cwd", "%s: %s", s.Cwd, unwrapPath(err))
+		} else if !info.IsDir() {
+			p.key(at+".cwd", "%s is not a directory", s.Cwd)
+		}
+	}
+	for key, paths := range map[string][]string{"read": s.Sandbox.Read, "write": s.Sandbox.Write} {
+		for i, path := range paths {
+			if _, err := os.Stat(path); err != nil {
+				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s: %s; make it, or take it out", path, unwrapPath(err))
+			}
+		}
+	}
 }
 
 // certificate returns the gateway's own, or nil where there is none.

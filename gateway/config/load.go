@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -36,7 +37,8 @@ func Environ(list []string) map[string]string {
 
 // Load reads the configuration: file, or SALLYPORT_CONFIG when file is empty, or the
 // environment alone. The error is a Problems that holds everything wrong; then there is no
-// Config. It opens no file that the configuration names; [Config.CheckFiles] does.
+// Config. Of what the configuration names it opens no file and looks only whether it is there;
+// [Config.CheckFiles] does the rest.
 func Load(file string, environ map[string]string) (*Config, error) {
 	if file == "" {
 		file = environ[EnvPrefix+"CONFIG"]
@@ -56,6 +58,7 @@ func Load(file string, environ map[string]string) (*Config, error) {
 		return nil, err
 	}
 	cfg.source = source{file: file, env: environ, at: p.at}
+	cfg.imply(environ, p.at)
 	cfg.note(environ)
 	return cfg, nil
 }
@@ -83,7 +86,8 @@ func read(cfg *Config, file string, environ map[string]string, p *problems) erro
 	d := &decoder{problems: p, env: environ}
 	d.decode(data, cfg)
 	dir := filepath.Dir(file)
-	eachPath(cfg, func(path *string) { *path = below(dir, *path) })
+	eachPath(cfg, func(path *string, _ bool) { *path = below(dir, *path) })
+	cfg.notes = d.notes
 	return nil
 }
 
@@ -134,19 +138,43 @@ func below(dir, path string) string {
 	return path
 }
 
-// eachPath calls visit for every path of cfg.
-func eachPath(cfg *Config, visit func(path *string)) {
-	for _, f := range Fields() {
-		if f.path && f.index != nil && !strings.Contains(f.Path, "*") {
-			visit(reflect.ValueOf(cfg).Elem().FieldByIndex(f.index).Addr().Interface().(*string))
-		}
-	}
-	for _, s := range cfg.Servers {
-		for _, path := range []*string{&s.TLS.CA, &s.TLS.Cert, &s.TLS.Key, &s.Credential.Path} {
-			visit(path)
+// eachPath calls visit for every path of cfg. An input is one whose file the gateway itself is
+// made from; others are places that it, or a server, works in.
+func eachPath(cfg *Config, visit func(path *string, input bool)) {
+	visitPaths(reflect.ValueOf(cfg).Elem(), visit)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Servers)) {
+		s := cfg.Servers[name]
+		visitPaths(reflect.ValueOf(s).Elem(), visit)
+		for _, variable := range slices.Sorted(maps.Keys(s.EnvFrom)) {
+			visitPaths(reflect.ValueOf(s.EnvFrom[variable]).Elem(), visit)
 		}
 	}
 }
+
+func visitPaths(v reflect.Value, visit func(path *string, input bool)) {
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		kind := f.Tag.Get("kind")
+		switch {
+		case !f.IsExported():
+		case f.Type.Kind() == reflect.Struct:
+			visitPaths(v.Field(i), visit)
+		case kind == "" || v.Field(i).Kind() != reflect.String && v.Field(i).Kind() != reflect.Slice:
+		case f.Type.Kind() == reflect.Slice:
+			for k := range v.Field(i).Len() {
+				visit(v.Field(i).Index(k).Addr().Interface().(*string), kind == kindInput)
+			}
+		default:
+			visit(v.Field(i).Addr().Interface().(*string), kind == kindInput)
+		}
+	}
+}
+
+// Kinds of fields that hold paths.
+const (
+	kindInput = "path"
+	kindPlace = "place"
+)
 
 // overlay lets the environment override the scalars. Its paths are relative to the working
 // directory, as everything else a shell says.

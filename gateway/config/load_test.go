@@ -84,10 +84,12 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", State: dir + "/state", Policies: dir + "/policies", Enforce: true,
 		Admin: Admin{"127.0.0.1:8081"}, Identity: Identity{Duration(5 * time.Minute)},
 		Limits:  Limits{4 << 20, 16 << 20, 64, Duration(time.Minute), Duration(30 * time.Second)},
-		Servers: map[string]*Server{"a": {Type: "http", URL: "http://127.0.0.1:9000/mcp", Credential: Credential{Header: "Authorization", Prefix: "Bearer "}}}}
+		Servers: map[string]*Server{"a": {Type: "http", URL: "http://127.0.0.1:9000/mcp", Credential: Credential{Header: "Authorization", Prefix: "Bearer "},
+			Instance: "grant", StartTimeout: Duration(30 * time.Second), Idle: Duration(5 * time.Minute), MaxProcesses: 64,
+			Sandbox: Sandbox{Type: "process", Profile: "none", Memory: 1 << 30, Processes: 128, Files: 1024, CPUTime: Duration(time.Hour), Tmp: 256 << 20, FileSize: 1 << 30}}}}
 	got := *cfg
 	got.source, got.notes = source{}, nil
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, source{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, source{}, Server{}, implied{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -153,7 +155,7 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 		Identity: Identity{Duration(2 * time.Minute)}, Limits: Limits{1 << 20, 2048, 32, Duration(3 * time.Second), Duration(4 * time.Second)}, Servers: cfg.Servers}
 	got := *cfg
 	got.source, got.notes = source{}, nil
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, source{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Config{}, source{}, Server{}, implied{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -3,42 +3,113 @@ package config
 import (
 	"encoding/json"
 	"net/url"
+	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
 const masked = "(masked)"
 
-// Show returns the effective configuration as YAML, secrets masked: values of headers, and of
-// queries in the URLs of servers.
-func (c *Config) Show() ([]byte, error) { return yaml.Marshal(c.shown()) }
-
-// ShowJSON is Show as JSON.
-func (c *Config) ShowJSON() ([]byte, error) {
-	text, err := c.Show()
+// Show returns the effective configuration as YAML, secrets masked: values of headers and of
+// variables, and of queries in the URLs of servers. What each server may do, its arguments and a
+// package runner's needs included, stands in its sandbox and, in words, in the comment above all.
+func (c *Config) Show() ([]byte, error) {
+	doc, err := c.shown()
 	if err != nil {
 		return nil, err
 	}
-	var doc any
-	if err := yaml.Unmarshal(text, &doc); err != nil {
+	var head strings.Builder
+	for _, a := range c.Access() {
+		for line := range strings.Lines(a.Text()) {
+			head.WriteString("# " + line)
+		}
+	}
+	body, err := yaml.Marshal(doc)
+	return append([]byte(head.String()), body...), err
+}
+
+// ShowJSON is Show as JSON; what each server may do is the list access.
+func (c *Config) ShowJSON() ([]byte, error) {
+	node, err := c.shown()
+	if err != nil {
 		return nil, err
 	}
+	doc := map[string]any{}
+	if err := node.Decode(&doc); err != nil {
+		return nil, err
+	}
+	doc["access"] = c.Access()
 	return json.MarshalIndent(doc, "", "  ")
 }
 
-func (c *Config) shown() *Config {
+func (c *Config) shown() (*yaml.Node, error) {
 	out := *c
 	out.Servers = make(map[string]*Server, len(c.Servers))
 	for name, s := range c.Servers {
 		shown := *s
 		shown.URL = maskQuery(s.URL)
-		shown.Headers = make(map[string]string, len(s.Headers))
-		for header := range s.Headers {
-			shown.Headers[header] = masked
-		}
+		shown.Headers, shown.Env = maskValues(s.Headers), maskValues(s.Env)
+		shown.Sandbox.Read, shown.Sandbox.Write, shown.Sandbox.Egress = s.implied.read, s.implied.write, s.implied.egress
 		out.Servers[name] = &shown
 	}
-	return &out
+	doc := &yaml.Node{}
+	if err := doc.Encode(&out); err != nil {
+		return nil, err
+	}
+	eachMember(doc, func(key string, value *yaml.Node) bool {
+		if key == "mcpServers" {
+			eachMember(value, func(name string, server *yaml.Node) bool {
+				c.Servers[name].keep(server)
+				return true
+			})
+		}
+		return true
+	})
+	return doc, nil
+}
+
+// keep takes out of a server what is of the other kind, and what says nothing.
+func (s *Server) keep(server *yaml.Node) {
+	others := keysOfStdio
+	if s.Type == typeStdio {
+		others = keysOfHTTP
+	}
+	var empty func(key string, value *yaml.Node) bool
+	empty = func(key string, value *yaml.Node) bool {
+		if key == "credential" && s.Credential.Type == "" {
+			return false
+		}
+		if key == "sandbox" && s.Sandbox.Type == sandboxNone {
+			*value = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: sandboxNone}
+			return true
+		}
+		eachMember(value, empty)
+		return (value.Kind == yaml.ScalarNode && value.Value != "" && (key != "timeout" || value.Value != "0")) || len(value.Content) > 0
+	}
+	eachMember(server, func(key string, value *yaml.Node) bool { return !slices.Contains(others, key) && empty(key, value) })
+}
+
+// eachMember goes through the members of a mapping, and takes those out that keep says no to.
+func eachMember(n *yaml.Node, keep func(key string, value *yaml.Node) bool) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	kept := n.Content[:0]
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if keep(n.Content[i].Value, n.Content[i+1]) {
+			kept = append(kept, n.Content[i], n.Content[i+1])
+		}
+	}
+	n.Content = kept
+}
+
+func maskValues(in map[string]string) map[string]string {
+	out := make(map[string]string, len(in))
+	for name := range in {
+		out[name] = masked
+	}
+	return out
 }
 
 // maskQuery hides the values of a query: some servers take their key there.

@@ -30,8 +30,8 @@ var watchDefaults = watchOptions{notify: true, poll: 2 * time.Second, settle: 50
 // inputs are the files and directories that a generation is made from.
 func (c *Config) inputs() []string {
 	paths := []string{c.source.file}
-	eachPath(c, func(path *string) {
-		if path != &c.State {
+	eachPath(c, func(path *string, input bool) {
+		if input {
 			paths = append(paths, *path)
 		}
 	})

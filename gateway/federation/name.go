@@ -25,9 +25,9 @@ func CheckServer(name string) error {
 	if name == "" || len(name) > MaxServer {
 		return fmt.Errorf("a server's name has 1 to %d characters, not %d", MaxServer, len(name))
 	}
-	for i := range len(name) {
-		if c := name[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return fmt.Errorf("a server's name consists of a-z, 0-9 and -, not %q", string(name[i]))
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return fmt.Errorf("a server's name consists of a-z, 0-9 and -, not %q", string(c))
 		}
 	}
 	return nil

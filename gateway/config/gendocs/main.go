@@ -8,11 +8,13 @@ import (
 	"os"
 )
 
+// sources are the files with the structs.
+var sources = []string{"config.go", "server.go"}
+
 func main() {
-	source := flag.String("source", "config.go", "file with the structs")
 	out := flag.String("o", "../../docs/configuration.md", "file to write")
 	flag.Parse()
-	text, err := manual(*source)
+	text, err := manual(sources...)
 	if err == nil {
 		err = os.WriteFile(*out, text, 0o644)
 	}

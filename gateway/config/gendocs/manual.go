@@ -13,7 +13,7 @@ import (
 )
 
 const head = "# Configuration\n\n" +
-	"<!-- Written by `make docs` from the comments in gateway/config/config.go. Do not edit. -->\n\n" +
+	"<!-- Written by `make docs` from the comments in gateway/config. Do not edit. -->\n\n" +
 	"One YAML file, named by `--config FILE` or `SALLYPORT_CONFIG`; JSON is YAML, so an MCP client's\n" +
 	"`.mcp.json` is read as it is. Without a file the environment says it all:\n\n" +
 	"```\nSALLYPORT_UPSTREAM=http://127.0.0.1:9000/mcp SALLYPORT_POLICIES=./policies sallyport serve\n```\n\n" +
@@ -31,31 +31,18 @@ const head = "# Configuration\n\n" +
 	"  serves and replaces it only when it is sound; otherwise the log and `/readyz` say what is wrong,\n" +
 	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, and whether there is TLS, need\n" +
 	"  a restart.\n" +
-	"- Keys of later versions (`command` servers, `pins`, `guards`, …) are refused by name: a key that is\n" +
-	"  taken and not obeyed could be what keeps a door shut.\n\n" +
+	"- Keys of later versions (`pins`, `guards`, …) are refused by name: a key that is taken and not\n" +
+	"  obeyed could be what keeps a door shut. Keys of clients are obeyed (`timeout`), passed over with a\n" +
+	"  note (`alwaysLoad`), or refused with what to write instead (`headersHelper`, `disabled`).\n\n" +
 	"What commands do (`token mint`, `token headers`) is written down in `<state>/audit-acts`, since a\n" +
 	"running gateway holds `<state>/audit`; the records have the same form.\n\n"
 
-// manual returns docs/configuration.md for the structs in a file.
-func manual(source string) ([]byte, error) {
-	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
-	if err != nil {
-		return nil, fmt.Errorf("read structs: %w", err)
-	}
+// manual returns docs/configuration.md for the structs in some files.
+func manual(sources ...string) ([]byte, error) {
 	w := &writer{structs: map[string]*ast.StructType{}, fields: map[string]config.Field{}}
-	for _, d := range file.Decls {
-		g, ok := d.(*ast.GenDecl)
-		if !ok || g.Tok != token.TYPE {
-			continue
-		}
-		for _, s := range g.Specs {
-			spec, ok := s.(*ast.TypeSpec)
-			if !ok {
-				continue
-			}
-			if st, ok := spec.Type.(*ast.StructType); ok {
-				w.structs[spec.Name.Name] = st
-			}
+	for _, source := range sources {
+		if err := w.read(source); err != nil {
+			return nil, fmt.Errorf("read structs: %w", err)
 		}
 	}
 	for _, f := range config.Fields() {
@@ -72,6 +59,30 @@ type writer struct {
 	out     bytes.Buffer
 	structs map[string]*ast.StructType
 	fields  map[string]config.Field
+}
+
+// read takes in the structs of a file.
+func (w *writer) read(source string) error {
+	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+	if err != nil {
+		return err
+	}
+	for _, d := range file.Decls {
+		g, ok := d.(*ast.GenDecl)
+		if !ok || g.Tok != token.TYPE {
+			continue
+		}
+		for _, s := range g.Specs {
+			spec, ok := s.(*ast.TypeSpec)
+			if !ok {
+				continue
+			}
+			if st, ok := spec.Type.(*ast.StructType); ok {
+				w.structs[spec.Name.Name] = st
+			}
+		}
+	}
+	return nil
 }
 
 // structure writes the fields of a struct whose keys stand below path, under headings of a level.

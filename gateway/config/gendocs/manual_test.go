@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheManualSaysWhatTheCommentsSay(t *testing.T) {
-	got, err := manual("../config.go")
+	got, err := manual("../"+sources[0], "../"+sources[1])
 	if err != nil {
 		t.Fatal(err)
 	}

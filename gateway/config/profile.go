@@ -1,0 +1,185 @@
+package config
+
+import (
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// cacheDir holds a directory for each server that runs through a package runner, below the state.
+const cacheDir = "cache"
+
+// runnerStart is how long a package runner may take to fetch its package.
+const runnerStart = Duration(2 * time.Minute)
+
+// runnerOf returns which package runner a command is, or "".
+func runnerOf(command string) string {
+	base := filepath.Base(command)
+	if slices.Contains([]string{"npx", "bunx", "uvx", "pipx"}, base) {
+		return base
+	}
+	return ""
+}
+
+// profile gives a package runner its cache and its registry.
+func (m *implication) profile() {
+	s := m.server
+	m.installation()
+	if s.Sandbox.Type != sandboxProcess || s.Sandbox.Profile == profileNone {
+		return
+	}
+	cache := filepath.Join(m.cfg.State, cacheDir, m.name)
+	s.implied.cache = cache
+	s.implied.offline = s.Sandbox.Profile == profileOffline
+	runner := runnerOf(s.Command)
+	maps.Copy(s.implied.env, runnerEnv(runner, cache, s.implied.offline))
+	if s.implied.offline {
+		s.implied.read = append(s.implied.read, cache)
+		return
+	}
+	s.implied.write = append(s.implied.write, cache)
+	if !m.patient {
+		s.StartTimeout = runnerStart
+	}
+	if runner == "uvx" || runner == "pipx" {
+		m.pythonIndex()
+		return
+	}
+	m.npmRegistry()
+}
+
+// runnerEnv tells a package runner where its cache is, and to look for nothing else. A command
+// that is none, and was given the profile all the same, is taken for a script that calls npx.
+func runnerEnv(runner, cache string, offline bool) map[string]string {
+	env := map[string]string{}
+	switch runner {
+	case "uvx":
+		env["UV_CACHE_DIR"], env["UV_PYTHON_DOWNLOADS"] = cache, "never"
+		if offline {
+			env["UV_OFFLINE"] = "1"
+		}
+	case "pipx":
+		env["PIPX_HOME"], env["PIP_CACHE_DIR"], env["PIP_DISABLE_PIP_VERSION_CHECK"] = filepath.Join(cache, "pipx"), filepath.Join(cache, "pip"), "1"
+		if offline {
+			env["PIP_NO_INDEX"] = "1"
+		}
+	case "bunx":
+		env["BUN_INSTALL_CACHE_DIR"] = cache
+	default:
+		env["npm_config_cache"], env["npm_config_update_notifier"], env["npm_config_fund"], env["npm_config_audit"] = cache, "false", "false", "false"
+		if offline {
+			env["npm_config_offline"], env["npm_config_logs_max"] = "true", "0" // the cache cannot be written, so nor can logs in it
+		}
+	}
+	return env
+}
+
+// installation makes a runner that is not among the system's programs visible, with what lies
+// beside it: Node's own directory, or the uv that uvx calls.
+func (m *implication) installation() {
+	s := m.server
+	dir := filepath.Dir(s.implied.program)
+	if runnerOf(s.Command) == "" || s.implied.program == "" || slices.ContainsFunc([]string{"/usr", "/bin", "/sbin"}, func(d string) bool { return holds(d, dir) }) {
+		return
+	}
+	s.implied.env["PATH"] = dir + ":/usr/local/bin:/usr/bin:/bin"
+	for _, path := range []string{filepath.Join(dir, "node"), filepath.Join(dir, "uv"), filepath.Join(filepath.Dir(dir), "lib", "node_modules")} {
+		if _, err := os.Stat(path); err == nil {
+			s.implied.read = append(s.implied.read, path)
+		}
+	}
+}
+
+const npmRegistry = "https://registry.npmjs.org/"
+
+// npmRegistry opens the registry that npm would use here: what the server's env says, else the
+// gateway's environment, else the user's and the installation's npmrc, else the public one.
+func (m *implication) npmRegistry() {
+	registry := setting(m.server.Env, "npm_config_registry")
+	if registry == "" {
+		registry = setting(m.environ, "npm_config_registry")
+	}
+	files := []string{}
+	if home := m.environ["HOME"]; home != "" {
+		files = append(files, filepath.Join(home, ".npmrc"))
+	}
+	if node, err := findProgram("node", m.base, m.environ["PATH"]); err == nil {
+		files = append(files, filepath.Join(filepath.Dir(filepath.Dir(node)), "etc", "npmrc"))
+	}
+	for _, file := range files {
+		if registry == "" {
+			registry = npmrcRegistry(file)
+		}
+	}
+	if registry == "" {
+		registry = npmRegistry
+	}
+	if m.reach(registry) {
+		m.server.implied.env["npm_config_registry"] = registry
+	}
+}
+
+// setting finds a variable that npm knows in any case.
+func setting(env map[string]string, name string) string {
+	for _, key := range slices.Sorted(maps.Keys(env)) {
+		if strings.EqualFold(key, name) && env[key] != "" {
+			return env[key]
+		}
+	}
+	return ""
+}
+
+// npmrcRegistry returns the registry that an npmrc file names, or "". Its other lines, access
+// tokens among them, are not looked at and reach no server.
+func npmrcRegistry(file string) string {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "" // not there, or not for us: then it names none
+	}
+	for line := range strings.Lines(string(data)) {
+		key, value, found := strings.Cut(line, "=")
+		if found && strings.TrimSpace(key) == "registry" {
+			return strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return ""
+}
+
+// pythonIndex opens the package index that the environment names, else the public one.
+func (m *implication) pythonIndex() {
+	found := false
+	for _, name := range []string{"UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL"} {
+		index := m.server.Env[name]
+		if index == "" {
+			index = m.environ[name]
+		}
+		if index != "" && m.reach(index) {
+			m.server.implied.env[name] = index
+			found = true
+		}
+	}
+	if !found {
+		m.server.implied.egress = append(m.server.implied.egress, "pypi.org:443", "files.pythonhosted.org:443")
+	}
+}
+
+// reach opens the host of a registry. One that carries a password in its URL is left to the
+// operator, since the server would be told it.
+func (m *implication) reach(registry string) bool {
+	u, err := url.Parse(registry)
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		m.note("the package registry of this machine is no plain URL (or holds a password), so it is not opened; name it in env and in sandbox.egress")
+		return false
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	m.server.implied.egress = append(m.server.implied.egress, net.JoinHostPort(u.Hostname(), port))
+	return true
+}
