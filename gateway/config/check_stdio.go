@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"sallyport/gateway/egress"
 )
 
 func (s *Server) checkStdio(at string, p *problems) {
@@ -82,6 +84,11 @@ func (b *Sandbox) check(at string, p *problems) {
 	}
 	if !slices.Contains([]string{profilePackages, profileOffline, profileNone}, b.Profile) {
 		p.key(at+".profile", "%s", unknownWord(b.Profile, profilePackages, profileOffline, profileNone))
+	}
+	for i, entry := range b.Egress {
+		if _, err := egress.ParseRules([]string{entry}); err != nil {
+			p.key(fmt.Sprintf("%s.egress.%d", at, i), "%s", strings.TrimPrefix(err.Error(), "egress "))
+		}
 	}
 	for key, paths := range map[string][]string{"read": b.Read, "write": b.Write} {
 		for i, path := range paths {

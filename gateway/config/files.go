@@ -11,9 +11,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"time"
-
-	"sallyport/gateway/upstream"
 )
 
 // CheckFiles opens what the configuration names: certificates, credentials and the policy
@@ -83,19 +80,6 @@ func (c *Config) certificate() (*tls.Certificate, error) {
 		return nil, fmt.Errorf("read certificate %s: %w", c.TLS.Cert, err)
 	}
 	return &pair, nil
-}
-
-// upstream returns the server as the line uses it.
-func (s *Server) upstream(callTimeout time.Duration) (*upstream.HTTP, error) {
-	headers, err := s.headers()
-	if err != nil {
-		return nil, err
-	}
-	secure, err := s.tls()
-	if err != nil {
-		return nil, err
-	}
-	return upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL, Headers: headers, TLS: secure, IdleTimeout: callTimeout})
 }
 
 // maxCredential bounds a credential's file, in bytes.

@@ -2,16 +2,10 @@ package config
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"maps"
-	"os"
-	"slices"
 
 	"sallyport/gateway"
-	"sallyport/gateway/upstream"
 	"sallyport/policy"
 )
 
@@ -22,10 +16,17 @@ type generation struct {
 	servers map[string]*behind
 }
 
+// remote is a server of either kind.
+type remote interface {
+	gateway.Upstream
+	// Close ends connections and processes; it may wait for calls under way.
+	Close()
+}
+
 // behind is a server with what keeps its catalogue fresh.
 type behind struct {
 	server      *gateway.Server
-	upstream    *upstream.HTTP
+	upstream    remote
 	fingerprint string // of everything it was made from
 	started     bool
 	stop        context.CancelFunc
@@ -39,7 +40,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
 	}
 	for name, c := range cfg.Servers {
-		print, err := c.fingerprint(cfg.Limits.CallTimeout)
+		print, err := c.fingerprint(cfg.Limits)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
@@ -47,11 +48,12 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 			next.servers[name] = s.current.servers[name]
 			continue
 		}
-		up, err := c.upstream(cfg.Limits.CallTimeout.Std())
+		b, err := cfg.behind(name, s.log)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
-		next.servers[name] = &behind{server: gateway.NewServer(name, up, s.log), upstream: up, fingerprint: print}
+		b.fingerprint = print
+		next.servers[name] = b
 	}
 	return next, nil
 }
@@ -71,7 +73,7 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 	if old != nil {
 		for name, b := range old.servers {
 			if next.servers[name] != b {
-				b.close()
+				s.running.Go(b.close) // it waits for the calls under way, and nobody waits for it
 			}
 		}
 	}
@@ -112,28 +114,4 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 	}
 	snap.Hosts, snap.Origins = gateway.Authorities(urls...)
 	return snap
-}
-
-// fingerprint is another one whenever a server would be spoken to differently.
-func (s *Server) fingerprint(callTimeout Duration) (string, error) {
-	headers, err := s.headers()
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	fmt.Fprintf(h, "%q %d\n", s.URL, callTimeout)
-	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		fmt.Fprintf(h, "%q %q\n", name, headers[name])
-	}
-	for _, file := range []string{s.TLS.CA, s.TLS.Cert, s.TLS.Key} {
-		if file == "" {
-			continue
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return "", fmt.Errorf("read %s: %w", file, unwrapPath(err))
-		}
-		fmt.Fprintf(h, "%q %x\n", file, sha256.Sum256(data))
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

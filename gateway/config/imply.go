@@ -23,6 +23,8 @@ type implied struct {
 	env     map[string]string // beside env, which wins
 	offline bool              // a cache among read must be filled already
 	cache   string            // directory that the gateway makes before a start
+
+	registries []string // those of egress that the machine's own settings name, wherever they are
 }
 
 // imply finds each program, and gives a server without a sandbox key what its arguments ask for.

@@ -3,9 +3,8 @@ package config
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
-
-	"sallyport/gateway"
 )
 
 // Probe asks each server for its catalogue once, and says per name what went wrong.
@@ -13,14 +12,14 @@ func (c *Config) Probe(ctx context.Context) map[string]error {
 	var mu sync.Mutex
 	var asked sync.WaitGroup
 	found := make(map[string]error, len(c.Servers))
-	for name, s := range c.Servers {
+	for name := range c.Servers {
 		asked.Go(func() {
-			up, err := s.upstream(c.Limits.CallTimeout.Std())
+			b, err := c.behind(name, slog.New(slog.DiscardHandler))
 			if err == nil {
-				if failed := gateway.NewServer(name, up, nil).Refresh(ctx); failed != nil {
+				if failed := b.server.Refresh(ctx); failed != nil {
 					err = errors.New(oneLine(failed))
 				}
-				up.Close()
+				b.close()
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -31,5 +30,10 @@ func (c *Config) Probe(ctx context.Context) map[string]error {
 	return found
 }
 
-// Address is the server's URL without what may be secret in it.
-func (s *Server) Address() string { return maskQuery(s.URL) }
+// Address is the server's URL without what may be secret in it, or its program.
+func (s *Server) Address() string {
+	if s.Type == typeStdio {
+		return s.implied.program
+	}
+	return maskQuery(s.URL)
+}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sallyport/gateway/egress"
 )
 
 // cacheDir holds a directory for each server that runs through a package runner, below the state.
@@ -43,6 +45,7 @@ func (m *implication) profile() {
 		return
 	}
 	s.implied.write = append(s.implied.write, cache)
+	m.trust()
 	if !m.patient {
 		s.StartTimeout = runnerStart
 	}
@@ -92,6 +95,19 @@ func (m *implication) installation() {
 		if _, err := os.Stat(path); err == nil {
 			s.implied.read = append(s.implied.read, path)
 		}
+	}
+}
+
+// trust passes on which certificate authorities this machine believes, where its environment
+// says so: a mirror inside a company is often signed by the company's own.
+func (m *implication) trust() {
+	for _, name := range []string{"NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"} {
+		file := m.environ[name]
+		if _, err := os.Stat(file); err != nil || !filepath.IsAbs(file) {
+			continue
+		}
+		m.server.implied.env[name] = file
+		m.server.implied.read = append(m.server.implied.read, file)
 	}
 }
 
@@ -164,7 +180,8 @@ func (m *implication) pythonIndex() {
 		}
 	}
 	if !found {
-		m.server.implied.egress = append(m.server.implied.egress, "pypi.org:443", "files.pythonhosted.org:443")
+		m.reach("https://pypi.org/simple")
+		m.reach("https://files.pythonhosted.org/")
 	}
 }
 
@@ -180,6 +197,12 @@ func (m *implication) reach(registry string) bool {
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
 	}
-	m.server.implied.egress = append(m.server.implied.egress, net.JoinHostPort(u.Hostname(), port))
+	entry := net.JoinHostPort(u.Hostname(), port)
+	if _, err := egress.ParseRules([]string{entry}); err != nil {
+		m.note("the package registry of this machine is not opened: %s", err)
+		return false
+	}
+	m.server.implied.egress = append(m.server.implied.egress, entry)
+	m.server.implied.registries = append(m.server.implied.registries, entry)
 	return true
 }

@@ -178,9 +178,11 @@ func (s *Service) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current != nil {
+		var closed sync.WaitGroup
 		for _, b := range s.current.servers {
-			b.close()
+			closed.Go(b.close)
 		}
+		closed.Wait()
 	}
 	return s.recorder.Close()
 }

@@ -1,0 +1,106 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"hash"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"time"
+
+	"sallyport/gateway"
+	"sallyport/gateway/upstream"
+)
+
+// behind makes a server and the way to it. Nothing is connected or started yet.
+func (c *Config) behind(name string, log *slog.Logger) (*behind, error) {
+	s := c.Servers[name]
+	if s.Type != typeStdio {
+		up, err := s.http(c.Limits)
+		if err != nil {
+			return nil, err
+		}
+		return &behind{server: gateway.NewServer(name, up, log), upstream: up}, nil
+	}
+	b := &behind{}
+	l := &launcher{name: name, server: s, environ: c.source.env, log: log}
+	up, err := upstream.NewStdio(upstream.StdioConfig{Name: name, Start: l.start, Instance: instances[s.Instance],
+		Changed:     func() { b.server.RefreshSoon() },
+		CallTimeout: s.callTimeout(c.Limits), StartTimeout: s.StartTimeout.Std(), Idle: s.Idle.Std(),
+		MaxMessage: int64(c.Limits.ResultBytes), MaxProcesses: s.MaxProcesses, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	b.server, b.upstream = gateway.NewServer(name, up, log), up
+	return b, nil
+}
+
+var instances = map[string]upstream.Instance{"grant": upstream.PerGrant, "principal": upstream.PerPrincipal, "shared": upstream.Shared}
+
+func (s *Server) http(limits Limits) (*upstream.HTTP, error) {
+	headers, err := s.headers()
+	if err != nil {
+		return nil, err
+	}
+	secure, err := s.tls()
+	if err != nil {
+		return nil, err
+	}
+	return upstream.NewHTTP(upstream.HTTPConfig{URL: s.URL, Headers: headers, TLS: secure, IdleTimeout: s.callTimeout(limits)})
+}
+
+// callTimeout is how long the server may be silent.
+func (s *Server) callTimeout(limits Limits) time.Duration {
+	if s.Timeout > 0 {
+		return time.Duration(s.Timeout) * time.Millisecond
+	}
+	return limits.CallTimeout.Std()
+}
+
+// fingerprint is another one whenever a server would be spoken to, or started, differently.
+func (s *Server) fingerprint(limits Limits) (string, error) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%v %d\n", s.callTimeout(limits), limits.ResultBytes)
+	said, err := json.Marshal(s)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintf(h, "%s\n", said)
+	if s.Type == typeStdio {
+		m := s.implied
+		fmt.Fprintf(h, "%q %q %q %q %q %q %q\n", m.program, m.dir, m.read, m.write, m.egress, m.registries, m.cache)
+		for _, name := range slices.Sorted(maps.Keys(m.env)) {
+			fmt.Fprintf(h, "%q %q\n", name, m.env[name])
+		}
+		return hex.EncodeToString(h.Sum(nil)), nil
+	}
+	headers, err := s.headers()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		fmt.Fprintf(h, "%q %q\n", name, headers[name])
+	}
+	for _, file := range []string{s.TLS.CA, s.TLS.Cert, s.TLS.Key} {
+		if err := hashFile(h, file); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hashFile(h hash.Hash, file string) error {
+	if file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, unwrapPath(err))
+	}
+	fmt.Fprintf(h, "%q %x\n", file, sha256.Sum256(data))
+	return nil
+}

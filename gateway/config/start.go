@@ -1,0 +1,112 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"sallyport/gateway/egress"
+	"sallyport/gateway/upstream"
+)
+
+// launcher starts the processes of one server. Immutable.
+type launcher struct {
+	name    string
+	server  *Server
+	environ map[string]string
+	log     *slog.Logger
+}
+
+// start is an upstream.StartFunc.
+func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdout, stderr *os.File) (upstream.Child, error) {
+	if err := l.server.implied.missing; err != nil {
+		return nil, err
+	}
+	all := l.server.environment()
+	for name, value := range env {
+		all[name] = value
+	}
+	if l.server.Sandbox.Type == sandboxNone {
+		l.log.Warn("started without a sandbox: it has all rights of the gateway, its keys and its record among them",
+			slog.String("server", l.name), slog.String("command", l.server.implied.program))
+		return startBare(l.bare(all), stdin, stdout, stderr)
+	}
+	if err := l.server.makeCache(); err != nil {
+		return nil, err
+	}
+	if _, err := l.rules(ctx); err != nil {
+		return nil, err
+	}
+	return nil, errors.New("this version has no sandbox; sandbox: none, in so many words, runs the server with all rights of the gateway")
+}
+
+// bare is the command of a server without a sandbox. Even then it gets no more of the gateway's
+// environment than others: the gateway's secrets are in there.
+func (l *launcher) bare(env map[string]string) *exec.Cmd {
+	cmd := exec.Command(l.server.implied.program, l.server.Args...)
+	cmd.Dir = l.server.implied.dir
+	if cmd.Dir == "" {
+		cmd.Dir = l.environ["HOME"]
+	}
+	cmd.Env = []string{}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG"} {
+		if value, ok := l.environ[name]; ok {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value) // the last of a name counts
+	}
+	return cmd
+}
+
+// resolveTimeout bounds looking a registry's addresses up before a start.
+const resolveTimeout = 5 * time.Second
+
+// rules is what a process may reach. A registry that the machine's own settings name may lie on
+// a private address, which a name alone does not open; so its addresses of this moment are added,
+// but for those where a cloud keeps its secrets, and this machine's own unless it is named.
+func (l *launcher) rules(ctx context.Context) (egress.Rules, error) {
+	entries := append([]string{}, l.server.implied.egress...)
+	ctx, cancel := context.WithTimeout(ctx, resolveTimeout)
+	defer cancel()
+	for _, registry := range l.server.implied.registries {
+		host, port, err := net.SplitHostPort(registry)
+		if err != nil {
+			continue // it was made by JoinHostPort
+		}
+		addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		if err != nil {
+			l.log.Warn("package registry not found", slog.String("server", l.name), slog.String("host", host), slog.Any("error", err))
+			continue
+		}
+		for _, a := range addresses {
+			if mayBeRegistry(host, a.Unmap()) {
+				entries = append(entries, net.JoinHostPort(a.Unmap().String(), port))
+			}
+		}
+	}
+	return egress.ParseRules(entries)
+}
+
+func mayBeRegistry(host string, a netip.Addr) bool {
+	return !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !a.IsMulticast() && a.Zone() == "" && (!a.IsLoopback() || host == "localhost" || host == a.String())
+}
+
+// makeCache makes the directory that a package runner writes, before a process starts.
+func (s *Server) makeCache() error {
+	if s.implied.cache == "" {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Clean(s.implied.cache), 0o700); err != nil {
+		return fmt.Errorf("make the cache of packages: %w", err)
+	}
+	return nil
+}
