@@ -1,17 +1,22 @@
 package main
 
 import (
+	"bytes"
 	"embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
 	"github.com/spf13/cobra"
 
+	"sallyport/cmd/sallyport/internal/entry"
+	"sallyport/gateway/config"
 	"sallyport/gateway/upstream"
 )
 
@@ -23,9 +28,17 @@ var templates embed.FS
 func (a *app) newInit() *cobra.Command {
 	cmd := &cobra.Command{Use: "init [DIR]", Short: "Write a configuration and a starter policy with tests", Args: cobra.MaximumNArgs(1),
 		Long: "Writes sallyport.yaml and policies/ into DIR (default: here), and prints the lines that point\n" +
-			"a client at the gateway. It replaces nothing: where one of its files is there already, it\nwrites none."}
+			"a client at the gateway. It replaces nothing: where one of its files is there already, it\nwrites none.\n\n" +
+			"With --config FILE, a configuration or a client's .mcp.json that is there already, it writes\n" +
+			"the policies that FILE has not got yet, and nothing else."}
 	url := cmd.Flags().String("upstream", "http://127.0.0.1:9000/mcp", "`URL` of the MCP server to stand before")
-	cmd.RunE = func(_ *cobra.Command, args []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if a.file != "" {
+			if len(args) > 0 || cmd.Flags().Changed("upstream") {
+				return errUsage{"with --config only its policies are written, so neither DIR nor --upstream is wanted"}
+			}
+			return a.initPolicies()
+		}
 		dir := "."
 		if len(args) == 1 {
 			dir = args[0]
@@ -44,36 +57,29 @@ func (a *app) newInit() *cobra.Command {
 		for _, file := range written {
 			a.say("wrote %s", file)
 		}
-		return a.nextSteps(filepath.Join(dir, configName))
+		return a.nextSteps(filepath.Join(dir, configName), filepath.Join(dir, "policies"), "http://127.0.0.1:8080/mcp/upstream")
 	}
 	return cmd
 }
 
 // writeStart writes the files of a new installation, or none.
 func writeStart(dir, url string) ([]string, error) {
-	files, err := startFiles(url)
+	config, err := startConfig(url)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, name := range []string{configName, "policies/authz.rego", "policies/authz_test.rego", "policies/data.json"} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if exists(path) {
-			return nil, fmt.Errorf("%s is there already, and nothing was written; remove it, or name another directory", path)
-		}
-		names = append(names, path)
+	path := filepath.Join(dir, configName)
+	if exists(path) {
+		return nil, fmt.Errorf("%s is there already, and nothing was written; remove it, or name another directory", path)
 	}
-	if entries, err := os.ReadDir(filepath.Join(dir, "policies")); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s holds files already, which would become part of the policy, and nothing was written; name another directory", filepath.Join(dir, "policies"))
+	names, err := writePolicies(filepath.Join(dir, "policies"), nil)
+	if err != nil {
+		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "policies"), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory: %w", err)
+	if err := create(path, config); err != nil {
+		return nil, err
 	}
-	for i, path := range names {
-		if err := create(path, files[i]); err != nil {
-			return nil, err
-		}
-	}
+	names = append([]string{path}, names...)
 	ignore := filepath.Join(dir, ".gitignore")
 	added, err := ignoreState(ignore)
 	if added {
@@ -82,7 +88,73 @@ func writeStart(dir, url string) ([]string, error) {
 	return names, err
 }
 
-func startFiles(url string) ([][]byte, error) {
+// initPolicies writes the policies of a configuration that has none.
+func (a *app) initPolicies() error {
+	cfg, err := a.load()
+	if err != nil {
+		return err
+	}
+	written, err := writePolicies(cfg.Policies, cfg)
+	if err != nil {
+		return err
+	}
+	for _, file := range written {
+		a.say("wrote %s", file)
+	}
+	file, err := filepath.Abs(cfg.File())
+	if err != nil {
+		return fmt.Errorf("find configuration: %w", err)
+	}
+	return a.nextSteps(file, cfg.Policies, cfg.Audience())
+}
+
+// writePolicies writes the starter policies into a directory that has none. Where cfg is given,
+// a reader's folders are those that its servers may read.
+func writePolicies(dir string, cfg *config.Config) ([]string, error) {
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+		return nil, fmt.Errorf("%s holds files already, which would become part of the policy, and nothing was written; name another directory", dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make directory: %w", err)
+	}
+	var names []string
+	for _, name := range []string{"authz.rego", "authz_test.rego", "data.json"} {
+		data, err := fs.ReadFile(templates, "templates/policies/"+name)
+		if err == nil && name == "data.json" && cfg != nil {
+			data, err = folders(data, cfg)
+		}
+		if err != nil {
+			return nil, err
+		}
+		path := filepath.Join(dir, name)
+		if err := create(path, data); err != nil {
+			return nil, err
+		}
+		names = append(names, path)
+	}
+	return names, nil
+}
+
+// folders puts the directories that servers may read into the policy's data.
+func folders(data []byte, cfg *config.Config) ([]byte, error) {
+	var list []string
+	for _, access := range cfg.Access() {
+		for _, path := range access.Folders {
+			list = append(list, strings.TrimSuffix(path, "/")+"/")
+		}
+	}
+	if len(list) == 0 {
+		return data, nil
+	}
+	slices.Sort(list)
+	quoted, err := json.Marshal(slices.Compact(list))
+	if err != nil {
+		return nil, err
+	}
+	return bytes.Replace(data, []byte(`["/srv/docs/"]`), quoted, 1), nil
+}
+
+func startConfig(url string) ([]byte, error) {
 	text, err := fs.ReadFile(templates, "templates/"+configName)
 	if err != nil {
 		return nil, err
@@ -91,19 +163,11 @@ func startFiles(url string) ([][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read template: %w", err)
 	}
-	var b strings.Builder
+	var b bytes.Buffer
 	if err := t.Execute(&b, map[string]string{"Config": configName, "URL": quoteYAML(url)}); err != nil {
 		return nil, fmt.Errorf("fill template: %w", err)
 	}
-	files := [][]byte{[]byte(b.String())}
-	for _, name := range []string{"authz.rego", "authz_test.rego", "data.json"} {
-		data, err := fs.ReadFile(templates, "templates/policies/"+name)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, data)
-	}
-	return files, nil
+	return b.Bytes(), nil
 }
 
 // quoteYAML makes a text that no character of a URL can break out of.
@@ -155,14 +219,10 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// nextSteps prints what to type, each line whole so that it can be copied.
-func (a *app) nextSteps(file string) error {
-	program := "sallyport"
-	if path, err := os.Executable(); err == nil {
-		program = shell(path) // a helper runs wherever its client was started
-	}
-	helper := program + " token headers --role reader --config " + shell(file)
-	entry := `{"type":"http","url":"http://127.0.0.1:8080/mcp/upstream","headersHelper":"` + strings.ReplaceAll(strings.ReplaceAll(helper, `\`, `\\`), `"`, `\"`) + `"}`
+// nextSteps prints what to type, each line whole so that it can be copied. The endpoint is where
+// a client finds the gateway.
+func (a *app) nextSteps(file, policies, endpoint string) error {
+	program := executable()
 	return a.printf(`Run the gateway:
 
 %[1]s serve --config %[2]s
@@ -174,20 +234,18 @@ claude mcp add-json --scope user sallyport %[3]s
 
 MCP Inspector (Node 22.19 or newer):
 
-npx @modelcontextprotocol/inspector@2 --cli --server-url http://127.0.0.1:8080/mcp/upstream --transport http --method tools/list --header "Authorization: Bearer $(%[1]s token mint --role operator --config %[2]s)"
+%[4]s
 
-An operator may call every tool. A reader sees those that %[4]s names in "reads",
+An operator may call every tool. A reader sees those that %[5]s names in "reads",
 so put your server's own tool names there; until then a reader's list may be empty.
-`, program, shell(file), shell(entry), filepath.Join(filepath.Dir(file), "policies", "data.json"))
+`, entry.Shell(program), entry.Shell(file), entry.Shell(entry.HTTP(endpoint, entry.Helper(program, file, "reader"))),
+		entry.Inspector(endpoint, entry.Token(program, file, "operator")), filepath.Join(policies, "data.json"))
 }
 
-// shell quotes a word for a POSIX shell where it needs it.
-func shell(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@,", r)
+// executable is this program's path: a helper runs wherever its client was started.
+func executable() string {
+	if path, err := os.Executable(); err == nil {
+		return path
 	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	return "sallyport"
 }

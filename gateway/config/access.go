@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 )
@@ -15,6 +16,7 @@ type Access struct {
 	URL         string   `json:"url,omitempty"`       // without what may be secret in it
 	Isolation   string   `json:"isolation,omitempty"` // process, container or none
 	Instance    string   `json:"instance,omitempty"`
+	Folders     []string `json:"-"` // of Reads, the directories that are the operator's own
 	Reads       []string `json:"reads"`
 	Writes      []string `json:"writes"`
 	Reaches     []string `json:"reaches"`
@@ -49,6 +51,11 @@ func (s *Server) access(name string) Access {
 		a.Command, a.Missing = s.Command, s.implied.missing.Error()
 	}
 	a.Reads, a.Writes, a.Reaches = append(a.Reads, s.implied.read...), append(a.Writes, s.implied.write...), append(a.Reaches, s.implied.egress...)
+	for _, path := range slices.Concat(s.Sandbox.Read, s.implied.arguments, s.Sandbox.Write) {
+		if info, err := os.Stat(path); err == nil && info.IsDir() && path != s.implied.cache {
+			a.Folders = append(a.Folders, path)
+		}
+	}
 	if s.Sandbox.Type == sandboxNone {
 		all := []string{"everything that the gateway may"}
 		a.Reads, a.Writes, a.Reaches = all, all, all

@@ -24,6 +24,7 @@ type implied struct {
 	offline bool              // a cache among read must be filled already
 	cache   string            // directory that the gateway makes before a start
 
+	arguments  []string // those of read that the arguments name
 	registries []string // those of egress that the machine's own settings name, wherever they are
 }
 
@@ -126,6 +127,7 @@ func (m *implication) grant(path, from string) {
 		why = "it is the gateway's state"
 	default:
 		m.server.implied.read = append(m.server.implied.read, path)
+		m.server.implied.arguments = append(m.server.implied.arguments, path)
 		return
 	}
 	m.note("%s is among %s and not opened to it: %s; if it must be, say so in sandbox.read, or move the state (SALLYPORT_STATE)", path, from, why)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"sallyport/cmd/sallyport/internal/entry"
 )
 
 // lastLine of the page, when there is nothing more to tell.
@@ -14,20 +16,18 @@ const lastLine = "Press Ctrl-C to end."
 func (s *story) clients(o Options) {
 	s.heading("Now it is your turn")
 	s.prose(0, "", "The gateway serves at "+s.rig.public+"/mcp/{files,mail,notes,web}. Its state is in "+s.rig.dir+" and goes when it ends. Change a file in "+s.rig.dir+"/policies, and the next call follows it. Calls are told below as they are decided.")
-	helper := headersHelper(o.Program, s.rig.configFile())
+	helper := entry.Helper(o.Program, s.rig.configFile(), "assistant")
 	s.blank()
 	s.line(0, s.c.bold, "Claude Code, as the assistant (long lines: copy them whole)")
 	s.blank()
 	for _, name := range s.rig.names {
-		entry := `{"type":"http","url":` + toJSON(s.rig.through[name]) + `,"headersHelper":` + toJSON(helper) + `}`
-		s.copyable("claude mcp add-json sallyport-" + name + " " + shell(entry))
+		s.copyable("claude mcp add-json sallyport-" + name + " " + entry.Shell(entry.HTTP(s.rig.through[name], helper)))
 	}
 	s.blank()
 	s.line(0, s.c.bold, "MCP Inspector (needs Node 22.19 or newer)")
 	s.blank()
 	for _, name := range s.rig.names {
-		s.copyable("npx @modelcontextprotocol/inspector@2 --cli --server-url " + s.rig.through[name] +
-			" --transport http --method tools/list --header \"Authorization: Bearer $(" + tokenCommand(o.Program, s.rig.configFile()) + ")\"")
+		s.copyable(entry.Inspector(s.rig.through[name], entry.Token(o.Program, s.rig.configFile(), "assistant")))
 	}
 	s.blank()
 	s.line(0, "", lastLine)
@@ -53,22 +53,3 @@ func (r *rig) writeConfig() error {
 }
 
 func (r *rig) configFile() string { return filepath.Join(r.dir, "sallyport.yaml") }
-
-func headersHelper(program, config string) string {
-	return shell(program) + " token headers --config " + shell(config) + " --role assistant"
-}
-
-func tokenCommand(program, config string) string {
-	return shell(program) + " token mint --config " + shell(config) + " --role assistant"
-}
-
-// shell quotes a word for a POSIX shell where it needs it.
-func shell(word string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+=:@,", r)
-	}
-	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
-		return word
-	}
-	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
-}
