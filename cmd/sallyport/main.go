@@ -10,9 +10,13 @@ import (
 	"syscall"
 
 	"sallyport/gateway/config"
+	"sallyport/gateway/sandbox"
 )
 
 func main() {
+	if sandbox.Reexecuted() {
+		sandbox.Main()
+	}
 	ctx, end := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -61,6 +61,9 @@ func (a *app) exit(err error) int {
 	if _, ok := errors.AsType[errNo](err); ok {
 		return exitNo
 	}
+	if status, ok := errors.AsType[errStatus](err); ok {
+		return int(status)
+	}
 	if _, ok := errors.AsType[errUsage](err); ok || !a.ran {
 		a.say("`sallyport --help` and `sallyport COMMAND --help` say how it is used")
 		return exitUsage
@@ -88,7 +91,7 @@ func (a *app) root() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.file, "config", "", "configuration `FILE` (SALLYPORT_CONFIG); without one the environment says it all")
-	root.AddCommand(a.newDemo(), a.newServe(), a.newInit(), a.newAdopt(), a.newConfig(), a.newToken(), a.newPolicy(), a.newDoctor(), a.newVersion())
+	root.AddCommand(a.newDemo(), a.newServe(), a.newInit(), a.newConfig(), a.newToken(), a.newPolicy(), a.newSandbox(), a.newDoctor(), a.newVersion())
 	return root
 }
 

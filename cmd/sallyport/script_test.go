@@ -18,9 +18,14 @@ import (
 	"github.com/mark3labs/mcp-go/mcp"
 	"github.com/mark3labs/mcp-go/server"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"sallyport/gateway/sandbox"
 )
 
 func TestMain(m *testing.M) {
+	if sandbox.Reexecuted() {
+		sandbox.Main()
+	}
 	testscript.Main(m, map[string]func(){"sallyport": main})
 }
 

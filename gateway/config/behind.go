@@ -1,7 +1,6 @@
 package config
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,23 +13,23 @@ import (
 	"time"
 
 	"sallyport/gateway"
+	"sallyport/gateway/sandbox"
 	"sallyport/gateway/upstream"
 )
 
 // behind makes a server and the way to it. Nothing is connected or started yet.
-func (c *Config) behind(name string, log *slog.Logger) (*behind, error) {
+func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logger) (*behind, error) {
 	s := c.Servers[name]
 	if s.Type != typeStdio {
-		up, err := s.http(c.source.env, c.Limits)
+		up, err := s.http(c.Limits)
 		if err != nil {
 			return nil, err
 		}
 		return &behind{server: gateway.NewServer(name, up, log), upstream: up}, nil
 	}
 	b := &behind{}
-	l := &launcher{name: name, server: s, environ: c.source.env, log: log}
+	l := &launcher{name: name, server: s, environ: c.source.env, state: c.State, sandboxes: sandboxes, log: log}
 	up, err := upstream.NewStdio(upstream.StdioConfig{Name: name, Start: l.start, Instance: instances[s.Instance],
-		Env:         func(context.Context, gateway.Party) (map[string]string, error) { return s.credentials(c.source.env) },
 		Changed:     func() { b.server.RefreshSoon() },
 		CallTimeout: s.callTimeout(c.Limits), StartTimeout: s.StartTimeout.Std(), Idle: s.Idle.Std(),
 		MaxMessage: int64(c.Limits.ResultBytes), MaxProcesses: s.MaxProcesses, Log: log})
@@ -43,8 +42,8 @@ func (c *Config) behind(name string, log *slog.Logger) (*behind, error) {
 
 var instances = map[string]upstream.Instance{"grant": upstream.PerGrant, "principal": upstream.PerPrincipal, "shared": upstream.Shared}
 
-func (s *Server) http(environ map[string]string, limits Limits) (*upstream.HTTP, error) {
-	headers, err := s.headers(environ)
+func (s *Server) http(limits Limits) (*upstream.HTTP, error) {
+	headers, err := s.headers()
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +63,7 @@ func (s *Server) callTimeout(limits Limits) time.Duration {
 }
 
 // fingerprint is another one whenever a server would be spoken to, or started, differently.
-func (s *Server) fingerprint(environ map[string]string, limits Limits) (string, error) {
+func (s *Server) fingerprint(limits Limits) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%v %d\n", s.callTimeout(limits), limits.ResultBytes)
 	said, err := json.Marshal(s)
@@ -78,16 +77,9 @@ func (s *Server) fingerprint(environ map[string]string, limits Limits) (string, 
 		for _, name := range slices.Sorted(maps.Keys(m.env)) {
 			fmt.Fprintf(h, "%q %q\n", name, m.env[name])
 		}
-		secrets, err := s.credentials(environ)
-		if err != nil {
-			return "", err
-		}
-		for _, name := range slices.Sorted(maps.Keys(secrets)) {
-			fmt.Fprintf(h, "%q %q\n", name, secrets[name])
-		}
 		return hex.EncodeToString(h.Sum(nil)), nil
 	}
-	headers, err := s.headers(environ)
+	headers, err := s.headers()
 	if err != nil {
 		return "", err
 	}

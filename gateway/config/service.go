@@ -15,6 +15,7 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/audit"
+	"sallyport/gateway/sandbox"
 	"sallyport/identity"
 	"sallyport/identity/mint"
 )
@@ -33,6 +34,8 @@ type Service struct {
 	gateway  *gateway.Gateway
 	handler  http.Handler
 	health   health
+
+	sandboxes sandbox.Launcher
 
 	lifetime context.Context // of the servers' catalogues; ends at Close
 	end      context.CancelFunc
@@ -184,5 +187,6 @@ func (s *Service) Close() error {
 		}
 		closed.Wait()
 	}
+	s.sandboxes.Close()
 	return s.recorder.Close()
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sallyport/gateway/egress"
+	"sallyport/gateway/sandbox"
 	"sallyport/gateway/upstream"
 )
 
@@ -21,7 +22,10 @@ type launcher struct {
 	name    string
 	server  *Server
 	environ map[string]string
-	log     *slog.Logger
+	state   string // the gateway's own directory, which no sandbox shows
+
+	sandboxes *sandbox.Launcher
+	log       *slog.Logger
 }
 
 // start is an upstream.StartFunc.
@@ -41,10 +45,27 @@ func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdo
 	if err := l.server.makeCache(); err != nil {
 		return nil, err
 	}
-	if _, err := l.rules(ctx); err != nil {
+	rules, err := l.rules(ctx)
+	if err != nil {
 		return nil, err
 	}
-	return nil, errors.New("this version has no sandbox; sandbox: none, in so many words, runs the server with all rights of the gateway")
+	m := l.server.implied
+	spec := sandbox.Spec{Name: l.name, Command: m.program, Args: l.server.Args, Env: all, Dir: m.dir, Read: m.read, Write: m.write,
+		Egress: len(m.egress) > 0 || len(m.registries) > 0, Hide: []string{l.state}}
+	p, err := l.sandboxes.Start(spec, stdin, stdout, stderr, l.log)
+	if err != nil {
+		return nil, err
+	}
+	if proxy := p.Proxy(); proxy != nil {
+		// It ends with the process, whose end closes the listener.
+		go func() {
+			err := egress.Serve(context.Background(), proxy, rules, egress.Options{Log: l.log, Name: l.name})
+			if err != nil && !errors.Is(err, net.ErrClosed) {
+				l.log.Warn("egress ended", slog.String("server", l.name), slog.Any("error", err))
+			}
+		}()
+	}
+	return p, nil
 }
 
 // bare is the command of a server without a sandbox. Even then it gets no more of the gateway's

@@ -11,10 +11,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"sallyport/gateway/sandbox"
 )
 
 // TestMain lets this test's binary be an MCP server that is a program.
 func TestMain(m *testing.M) {
+	if sandbox.Reexecuted() {
+		sandbox.Main()
+	}
 	if len(os.Args) > 1 && os.Args[1] == "serve-stdio" {
 		serveStdio()
 		return

@@ -1,0 +1,59 @@
+package sandbox
+
+import (
+	"fmt"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+)
+
+// lock restricts the helper, and what it starts, to the same paths that are mounted, a second
+// time and by another mechanism. The file system rules of the first version are required; what
+// later versions add (links between directories, truncation, devices, TCP, abstract sockets,
+// signals) is used where the kernel has it.
+func lock(s Spec) error {
+	if v, err := landlockABI(); err != nil || v < 1 {
+		return fmt.Errorf("not in this kernel: %w", err)
+	}
+	best := landlock.V7.BestEffort()
+	if err := best.RestrictPaths(rules(s)...); err != nil {
+		return fmt.Errorf("restrict paths: %w", err)
+	}
+	var net []landlock.Rule
+	if s.Egress {
+		net = append(net, landlock.ConnectTCP(3128))
+	}
+	if err := best.RestrictNet(net...); err != nil {
+		return fmt.Errorf("restrict network: %w", err)
+	}
+	if err := best.RestrictScoped(); err != nil {
+		return fmt.Errorf("restrict signals and sockets: %w", err)
+	}
+	return nil
+}
+
+func rules(s Spec) []landlock.Rule {
+	var roDirs, roFiles, rwDirs, rwFiles []string
+	for _, e := range planOf(s) {
+		switch {
+		case e.link != "":
+		case e.dir && e.write:
+			rwDirs = append(rwDirs, e.at)
+		case e.dir:
+			roDirs = append(roDirs, e.at)
+		case e.write:
+			rwFiles = append(rwFiles, e.at)
+		default:
+			roFiles = append(roFiles, e.at)
+		}
+	}
+	for path := range files {
+		roFiles = append(roFiles, path)
+	}
+	roDirs = append(roDirs, "/proc")
+	rwDirs = append(rwDirs, "/tmp", Home)
+	rwFiles = append(rwFiles, devices...)
+	return []landlock.Rule{
+		landlock.RODirs(roDirs...), landlock.ROFiles(roFiles...), landlock.RWFiles(rwFiles...),
+		landlock.RWDirs(rwDirs...).WithRefer(),
+	}
+}

@@ -1,0 +1,265 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// newRoot makes the file system that the program sees and moves into it. What is mounted there is
+// read-only but for /tmp, HOME and Write; it can hold no device and no set-uid program that works.
+func newRoot(s Spec) error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return missing(partMounts, fmt.Errorf("mount namespace: %w", err))
+	}
+	// Below /proc nothing is that a sandbox may name, so the new root can stand there.
+	const root = "/proc"
+	plan := planOf(s) // while everything can be seen
+	if err := unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=4m,nr_inodes=16384"); err != nil {
+		return missing(partMounts, fmt.Errorf("mount tmpfs: %w", err))
+	}
+	b := builder{root: root}
+	if err := b.scratch(s.Limits.TmpBytes); err != nil {
+		return missing(partMounts, err)
+	}
+	for _, e := range plan {
+		if err := b.place(e); err != nil {
+			return missing(partMounts, fmt.Errorf("%s: %w", e.at, err))
+		}
+	}
+	if err := b.furnish(); err != nil {
+		return missing(partMounts, err)
+	}
+	if err := b.hide(s.Hide); err != nil {
+		return missing(partMounts, err)
+	}
+	if err := b.proc(); err != nil {
+		return missing(partMounts, err)
+	}
+	if err := unix.Chdir(root); err != nil {
+		return err
+	}
+	if err := unix.PivotRoot(".", "."); err != nil {
+		return missing(partMounts, fmt.Errorf("change root: %w", err))
+	}
+	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+		return missing(partMounts, fmt.Errorf("leave the old root: %w", err))
+	}
+	return unix.Chdir("/")
+}
+
+// sealRoot makes the root itself and /proc read-only.
+func sealRoot() error {
+	for _, path := range []string{"/proc", "/"} {
+		if err := setAttr(path, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID, false); err != nil {
+			return missing(partMounts, fmt.Errorf("make %s read-only: %w", path, err))
+		}
+	}
+	return nil
+}
+
+// entry is one thing of the machine that is visible inside.
+type entry struct {
+	at    string // where, in both
+	link  string // it is a link to this
+	real  string // what is there, with all links followed
+	dir   bool
+	write bool
+}
+
+// planOf lists what to show, outer directories first, so that an inner one with other rights lies
+// on top. A path that is a link is shown as a link, with what it leads to.
+func planOf(s Spec) []entry {
+	var plan []entry
+	add := func(paths []string, write bool) {
+		for _, path := range paths {
+			real, err := filepath.EvalSymlinks(path)
+			if err != nil {
+				continue // of the base; Check has seen the others
+			}
+			if real != path {
+				plan = append(plan, entry{at: path, link: real})
+			}
+			plan = append(plan, entry{at: real, real: real, dir: isDir(real), write: write})
+		}
+	}
+	add(base, false)
+	add(s.programPaths(), false)
+	add(s.Read, false)
+	add(s.Write, true)
+	slices.SortStableFunc(plan, func(a, b entry) int { return strings.Count(a.at, "/") - strings.Count(b.at, "/") })
+	return plan
+}
+
+type builder struct{ root string }
+
+// scratch makes the one place for /tmp and HOME, so that their size is bounded together.
+func (b builder) scratch(size int64) error {
+	shelf := b.root + "/.scratch"
+	if err := os.Mkdir(shelf, 0o700); err != nil {
+		return err
+	}
+	if err := unix.Mount("tmpfs", shelf, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700,nr_inodes=65536,size="+strconv.FormatInt(size, 10)); err != nil {
+		return fmt.Errorf("mount tmpfs: %w", err)
+	}
+	for _, dir := range []string{"/tmp", Home} {
+		from := shelf + "/" + filepath.Base(dir)
+		if err := errors.Join(os.Mkdir(from, 0o700), os.MkdirAll(b.root+dir, 0o755)); err != nil {
+			return err
+		}
+		if err := unix.Mount(from, b.root+dir, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	return errors.Join(unix.Unmount(shelf, unix.MNT_DETACH), os.Remove(shelf))
+}
+
+// place shows one entry.
+func (b builder) place(e entry) error {
+	target := b.root + e.at
+	if _, err := os.Lstat(target); err == nil && e.link != "" {
+		return nil // seen through an outer directory
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil && !errors.Is(err, unix.EROFS) {
+		return err
+	}
+	if e.link != "" {
+		return os.Symlink(e.link, target)
+	}
+	if err := mountPoint(target, e.dir); err != nil {
+		return err
+	}
+	if err := unix.Mount(e.real, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+		return fmt.Errorf("show it: %w", err)
+	}
+	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
+	if !e.write {
+		attr |= unix.MOUNT_ATTR_RDONLY
+	}
+	return setAttr(target, attr, true)
+}
+
+// mountPoint makes something to mount on, where nothing is yet.
+func mountPoint(target string, dir bool) error {
+	if _, err := os.Lstat(target); err == nil {
+		return nil
+	}
+	if dir {
+		return os.Mkdir(target, 0o755)
+	}
+	f, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func setAttr(path string, set uint64, recursive bool) error {
+	flags := uint(0)
+	if recursive {
+		flags = unix.AT_RECURSIVE
+	}
+	err := unix.MountSetattr(unix.AT_FDCWD, path, flags, &unix.MountAttr{Attr_set: set})
+	if err != nil {
+		return fmt.Errorf("restrict the mount: %w", err)
+	}
+	return nil
+}
+
+// files are made up: nothing of the machine's is in them.
+var files = map[string]string{
+	"/etc/passwd":        "sandbox:x:1000:1000:sandbox:" + Home + ":/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+	"/etc/group":         "sandbox:x:1000:\nnogroup:x:65534:\n",
+	"/etc/hosts":         "127.0.0.1 localhost sandbox\n",
+	"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+	"/etc/hostname":      "sandbox\n",
+}
+
+// furnish adds what programs expect: made-up files in /etc, and the harmless devices.
+func (b builder) furnish() error {
+	for path, text := range files {
+		if err := os.MkdirAll(filepath.Dir(b.root+path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(b.root+path, []byte(text), 0o644); err != nil { // public inside
+			return err
+		}
+	}
+	if err := os.MkdirAll(b.root+"/dev", 0o755); err != nil {
+		return err
+	}
+	for _, name := range devices {
+		if err := mountPoint(b.root+name, false); err != nil {
+			return err
+		}
+		if err := unix.Mount(name, b.root+name, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, to := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+		if err := os.Symlink(to, b.root+"/dev/"+name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var devices = []string{"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}
+
+// hide covers what lies below something visible and is nobody's business.
+func (b builder) hide(paths []string) error {
+	for _, path := range paths {
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			continue
+		}
+		if _, err := os.Lstat(b.root + real); err != nil {
+			continue // not visible anyway
+		}
+		if isDir(real) {
+			err = unix.Mount("tmpfs", b.root+real, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=000,size=4k")
+		} else {
+			err = unix.Mount("/dev/null", b.root+real, "", unix.MS_BIND, "")
+		}
+		if err != nil {
+			return fmt.Errorf("hide %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// proc shows the processes inside and none else. The files in it that are about the machine are
+// covered: some of them its root may write, whose number a gateway that runs as root shares.
+func (b builder) proc() error {
+	at := b.root + "/proc"
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount("proc", at, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount proc (a container that masks parts of /proc cannot): %w", err)
+	}
+	for _, name := range []string{"kcore", "kmsg", "keys", "key-users", "sysrq-trigger", "timer_list", "sched_debug", "latency_stats",
+		"interrupts", "kallsyms", "modules", "config.gz", "cmdline", "mounts.bak", "acpi", "scsi", "fs", "bus", "irq", "driver", "tty"} {
+		path := at + "/" + name
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err == nil && info.IsDir():
+			err = unix.Mount("tmpfs", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=555,size=4k")
+		default:
+			err = unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		}
+		if err != nil {
+			return fmt.Errorf("cover /proc/%s: %w", name, err)
+		}
+	}
+	return nil
+}

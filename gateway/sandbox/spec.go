@@ -1,0 +1,261 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Spec is all that a program may do. What it does not name is denied; the zero Spec runs nothing.
+type Spec struct {
+	Name    string            // of the server, for the log
+	Command string            // absolute path of the program
+	Args    []string          // without the program
+	Env     map[string]string // beside PATH, HOME, TMPDIR and LANG, which it may override
+	Dir     string            // working directory inside; "" is HOME
+	Read    []string          // files and directories that it may read and execute; absolute, existing
+	Write   []string          // and those that it may change as well
+	Egress  bool              // sockets to ProxyAddr, whose listener the caller serves; else none at all
+	Hide    []string          // never visible, also below Read and Write
+	Limits  Limits
+}
+
+// Limits bound a program and all that it starts. Zero fields take the defaults.
+type Limits struct {
+	MemoryBytes int64 `json:",omitempty"` // default 1 GiB: of all together where cgroups can be used, of each process else
+	TmpBytes    int64 `json:",omitempty"` // of /tmp and HOME together; default 128 MiB
+	FileBytes   int64 `json:",omitempty"` // of one file; default 1 GiB
+	Processes   int   `json:",omitempty"` // and threads; default 256
+	Files       int   `json:",omitempty"` // open descriptors of a process; default 1024
+	CPUSeconds  int   `json:",omitempty"` // of one process; default 3600
+}
+
+func (l Limits) orDefault() Limits {
+	for _, f := range []struct {
+		at    *int64
+		value int64
+	}{{&l.MemoryBytes, 1 << 30}, {&l.TmpBytes, 128 << 20}, {&l.FileBytes, 1 << 30}} {
+		if *f.at <= 0 {
+			*f.at = f.value
+		}
+	}
+	for _, f := range []struct {
+		at    *int
+		value int
+	}{{&l.Processes, 256}, {&l.Files, 1024}, {&l.CPUSeconds, 3600}} {
+		if *f.at <= 0 {
+			*f.at = f.value
+		}
+	}
+	return l
+}
+
+const (
+	// ProxyAddr is where a program with Egress finds its proxy.
+	ProxyAddr = "127.0.0.1:3128"
+	// Home is HOME inside: a directory of its own, empty at the start.
+	Home = "/home/sandbox"
+)
+
+// base is what every program may read, where the machine has it.
+var base = []string{"/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
+	"/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/localtime"}
+
+// Check says what is wrong with the spec, or nil.
+func (s Spec) Check() error {
+	var errs []error
+	if err := checkCommand(s.Command); err != nil {
+		errs = append(errs, err)
+	}
+	for _, list := range []struct {
+		name  string
+		paths []string
+	}{{"read", s.Read}, {"write", s.Write}} {
+		for _, path := range list.paths {
+			if err := s.checkPath(path); err != nil {
+				errs = append(errs, fmt.Errorf("sandbox.%s: %w", list.name, err))
+			}
+		}
+	}
+	for name := range s.Env {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			errs = append(errs, fmt.Errorf("env: %q is no name of a variable", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkCommand(command string) error {
+	if !filepath.IsAbs(command) {
+		return fmt.Errorf("command: %q is not an absolute path", command)
+	}
+	info, err := os.Stat(command)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("command: %s does not exist", command)
+	case err != nil:
+		return fmt.Errorf("command: %w", err)
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return fmt.Errorf("command: %s is not a program (it cannot be executed)", command)
+	}
+	return nil
+}
+
+// own is what is made anew inside, and cannot be the machine's.
+var own = []string{"/proc", "/dev", "/sys"}
+
+func (s Spec) checkPath(path string) error {
+	if !filepath.IsAbs(path) || filepath.Clean(path) != path {
+		return fmt.Errorf("%q is not an absolute path in its shortest form", path)
+	}
+	real, err := filepath.EvalSymlinks(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s does not exist", path)
+	case err != nil:
+		return err
+	}
+	for _, p := range []string{path, real} {
+		if p == "/" {
+			return fmt.Errorf("%s is everything; name what the server needs", path)
+		}
+		for _, o := range own {
+			if within(p, o) {
+				return fmt.Errorf("%s is the machine's %s, which a sandbox has of its own", path, o)
+			}
+		}
+	}
+	info, err := os.Stat(real)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() && !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is neither a file nor a directory", path)
+	}
+	for _, hidden := range s.Hide {
+		if within(real, hidden) {
+			return fmt.Errorf("%s is the gateway's own and stays out of every sandbox", path)
+		}
+	}
+	return nil
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
+}
+
+// Visible reports whether a path of the machine can be seen inside at all.
+func (s Spec) visible(path string) bool {
+	for _, list := range [][]string{base, s.Read, s.Write, s.programPaths()} {
+		if slices.ContainsFunc(list, func(dir string) bool { return within(path, dir) }) {
+			return !slices.ContainsFunc(s.Hide, func(dir string) bool { return within(path, dir) })
+		}
+	}
+	return false
+}
+
+// programPaths is what the command itself needs beside the base: its file, what that is a link
+// to, and where it was installed with an interpreter and libraries beside it, as version managers
+// do, that bin and lib.
+func (s Spec) programPaths() []string {
+	var out []string
+	add := func(path string) {
+		if !slices.ContainsFunc(base, func(dir string) bool { return within(path, dir) }) && !slices.Contains(out, path) {
+			out = append(out, path)
+		}
+	}
+	add(s.Command)
+	if real, err := filepath.EvalSymlinks(s.Command); err == nil {
+		add(real)
+	}
+	dir := filepath.Dir(s.Command)
+	home, _ := os.UserHomeDir()
+	if prefix := filepath.Dir(dir); filepath.Base(dir) == "bin" && prefix != "/" && prefix != home {
+		add(dir)
+		if lib := filepath.Join(prefix, "lib"); isDir(lib) {
+			add(lib)
+		}
+	}
+	return out
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// environ is the program's environment, sorted.
+func (s Spec) environ() []string {
+	path := "/usr/local/bin:/usr/bin:/bin"
+	if dir := filepath.Dir(s.Command); !within(dir, "/usr") && dir != "/bin" {
+		path = dir + ":" + path
+	}
+	env := map[string]string{"PATH": path, "HOME": Home, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+	if s.Egress {
+		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+			env[name] = "http://" + ProxyAddr
+		}
+		env["NODE_USE_ENV_PROXY"] = "1"
+	}
+	for k, v := range s.Env {
+		env[k] = v
+	}
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Part is one mechanism of the sandbox on this machine.
+type Part struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+	Cure   string `json:"cure,omitempty"` // what to do where it is missing
+}
+
+// Report is what this machine can do.
+type Report struct {
+	OK    bool   `json:"ok"` // everything that is required
+	Parts []Part `json:"parts"`
+}
+
+// Missing is the error of a machine that cannot isolate a program, or nil.
+func (r Report) Missing() error {
+	if r.OK {
+		return nil
+	}
+	for _, p := range r.Parts {
+		if !p.OK {
+			return &MissingError{p}
+		}
+	}
+	return &MissingError{Part{Name: "sandbox", Detail: "not checked"}}
+}
+
+// MissingError says which mechanism a machine lacks.
+type MissingError struct{ Part Part }
+
+func (e *MissingError) Error() string {
+	cure := ""
+	if e.Part.Cure != "" {
+		cure = " (" + e.Part.Cure + ")"
+	}
+	return fmt.Sprintf("this machine cannot isolate a server: %s: %s%s. `sandbox: container` runs it in docker or podman; "+
+		"`sandbox: none` runs it with every right that the gateway has. `sallyport sandbox check` says more", e.Part.Name, e.Part.Detail, cure)
+}
+
+func discard(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
