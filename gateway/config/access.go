@@ -67,6 +67,14 @@ func (s *Server) access(name string) Access {
 	return a
 }
 
+// Suggestion returns what a stdio server without a sandbox key is given: the files and
+// directories among its arguments, and a package runner's profile.
+func (s *Server) Suggestion() (read []string, profile string) {
+	read = slices.Clone(s.implied.arguments)
+	slices.Sort(read)
+	return slices.Compact(read), s.Sandbox.Profile
+}
+
 // environment is what the program gets beside what every program gets, without credentials.
 func (s *Server) environment() map[string]string {
 	env := maps.Clone(s.implied.env)

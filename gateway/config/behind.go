@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,7 +22,7 @@ import (
 func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logger) (*behind, error) {
 	s := c.Servers[name]
 	if s.Type != typeStdio {
-		up, err := s.http(c.Limits)
+		up, err := s.http(c.source.env, c.Limits)
 		if err != nil {
 			return nil, err
 		}
@@ -30,6 +31,7 @@ func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logg
 	b := &behind{}
 	l := &launcher{name: name, server: s, environ: c.source.env, state: c.State, sandboxes: sandboxes, log: log}
 	up, err := upstream.NewStdio(upstream.StdioConfig{Name: name, Start: l.start, Instance: instances[s.Instance],
+		Env:         func(context.Context, gateway.Party) (map[string]string, error) { return s.credentials(c.source.env) },
 		Changed:     func() { b.server.RefreshSoon() },
 		CallTimeout: s.callTimeout(c.Limits), StartTimeout: s.StartTimeout.Std(), Idle: s.Idle.Std(),
 		MaxMessage: int64(c.Limits.ResultBytes), MaxProcesses: s.MaxProcesses, Log: log})
@@ -42,8 +44,8 @@ func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logg
 
 var instances = map[string]upstream.Instance{"grant": upstream.PerGrant, "principal": upstream.PerPrincipal, "shared": upstream.Shared}
 
-func (s *Server) http(limits Limits) (*upstream.HTTP, error) {
-	headers, err := s.headers()
+func (s *Server) http(environ map[string]string, limits Limits) (*upstream.HTTP, error) {
+	headers, err := s.headers(environ)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +65,7 @@ func (s *Server) callTimeout(limits Limits) time.Duration {
 }
 
 // fingerprint is another one whenever a server would be spoken to, or started, differently.
-func (s *Server) fingerprint(limits Limits) (string, error) {
+func (s *Server) fingerprint(environ map[string]string, limits Limits) (string, error) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%v %d\n", s.callTimeout(limits), limits.ResultBytes)
 	said, err := json.Marshal(s)
@@ -77,9 +79,16 @@ func (s *Server) fingerprint(limits Limits) (string, error) {
 		for _, name := range slices.Sorted(maps.Keys(m.env)) {
 			fmt.Fprintf(h, "%q %q\n", name, m.env[name])
 		}
+		secrets, err := s.credentials(environ)
+		if err != nil {
+			return "", err
+		}
+		for _, name := range slices.Sorted(maps.Keys(secrets)) {
+			fmt.Fprintf(h, "%q %q\n", name, secrets[name])
+		}
 		return hex.EncodeToString(h.Sum(nil)), nil
 	}
-	headers, err := s.headers()
+	headers, err := s.headers(environ)
 	if err != nil {
 		return "", err
 	}

@@ -140,19 +140,11 @@ func usable(header, value string) error {
 }
 
 func (s *Server) checkCredential(at string, p *problems) {
+	if _, given := p.at[at+".credential"]; !given {
+		return
+	}
 	cred := s.Credential
-	if cred.Type == "" && cred.Path == "" {
-		return
-	}
-	switch {
-	case cred.Type != "file" && cred.Type != "":
-		p.key(at+".credential.type", "credentials of this type are not in this version; known is file")
-		return
-	case cred.Type == "":
-		p.key(at+".credential.type", "is missing; known is file")
-	case cred.Path == "":
-		p.key(at+".credential.path", "is missing: the file that holds the secret")
-	}
+	cred.check(at+".credential", p)
 	if err := usable(cred.Header, cred.Prefix+"x"); err != nil {
 		p.key(at+".credential.header", "%s", err)
 	}
@@ -162,3 +154,23 @@ func (s *Server) checkCredential(at string, p *problems) {
 		}
 	}
 }
+
+func (c *Credential) check(at string, p *problems) {
+	switch c.Type {
+	case "file":
+		if c.Path == "" {
+			p.key(at+".path", "is missing: the file that holds the secret")
+		}
+	case "env":
+		if !isVariable(c.Name) {
+			p.key(at+".name", "is missing: the variable of the environment that holds the secret")
+		}
+	case "":
+		p.key(at+".type", "is missing; known are file and env")
+	default:
+		p.key(at+".type", "%s", unknownWord(c.Type, "file", "env"))
+	}
+}
+
+// Alike reports whether one server could be taken for the other by their names.
+func Alike(a, b string) bool { return skeleton(a) == skeleton(b) }

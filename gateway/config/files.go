@@ -28,10 +28,10 @@ func (c *Config) CheckFiles() error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
 		if c.Servers[name].Type == typeStdio {
-			c.Servers[name].checkFiles("mcpServers."+name, p)
+			c.Servers[name].checkFiles("mcpServers."+name, c.source.env, p)
 			continue
 		}
-		if _, err := c.Servers[name].headers(); err != nil {
+		if _, err := c.Servers[name].headers(c.source.env); err != nil {
 			p.key("mcpServers."+name+".credential.path", "%s", err)
 		}
 		if _, err := c.Servers[name].tls(); err != nil {
@@ -50,7 +50,12 @@ func (c *Config) starter(err error) string {
 }
 
 // checkFiles looks for the program and for what it may read and write.
-func (s *Server) checkFiles(at string, p *problems) {
+func (s *Server) checkFiles(at string, environ map[string]string, p *problems) {
+	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
+		if _, err := s.EnvFrom[name].secret(environ); err != nil {
+			p.key(at+".envFrom."+name, "%s", err)
+		}
+	}
 	if s.implied.missing != nil {
 		p.key(at+".command", "%s", s.implied.missing)
 	}
@@ -86,31 +91,59 @@ func (c *Config) certificate() (*tls.Certificate, error) {
 const maxCredential = 16 << 10
 
 // headers are what every request to the server carries, credential included.
-func (s *Server) headers() (http.Header, error) {
+func (s *Server) headers(environ map[string]string) (http.Header, error) {
 	h := http.Header{}
 	for name, value := range s.Headers {
 		h.Set(name, value)
 	}
-	if s.Credential.Path == "" {
+	if s.Credential.Type == "" {
 		return h, nil
 	}
-	secret, err := os.ReadFile(s.Credential.Path)
+	secret, err := s.Credential.secret(environ)
 	if err != nil {
-		return nil, fmt.Errorf("read credential %s: %w", s.Credential.Path, unwrapPath(err))
+		return nil, err
 	}
-	secret = bytes.TrimSpace(secret)
-	if len(secret) == 0 {
-		return nil, fmt.Errorf("credential %s is empty", s.Credential.Path)
-	}
-	if len(secret) > maxCredential {
-		return nil, fmt.Errorf("credential %s has over %d bytes; that is no credential", s.Credential.Path, maxCredential)
-	}
-	value := s.Credential.Prefix + string(secret)
+	value := s.Credential.Prefix + secret
 	if usable(s.Credential.Header, value) != nil {
-		return nil, fmt.Errorf("credential %s holds a control character", s.Credential.Path)
+		return nil, fmt.Errorf("the credential for %s holds a control character", s.Credential.Header)
 	}
 	h.Set(s.Credential.Header, value)
 	return h, nil
+}
+
+// secret reads a credential.
+func (c *Credential) secret(environ map[string]string) (string, error) {
+	if c.Type == "env" {
+		if environ[c.Name] == "" {
+			return "", fmt.Errorf("the environment has no %s, which is a credential", c.Name)
+		}
+		return environ[c.Name], nil
+	}
+	secret, err := os.ReadFile(c.Path)
+	if err != nil {
+		return "", fmt.Errorf("read credential %s: %w", c.Path, unwrapPath(err))
+	}
+	secret = bytes.TrimSpace(secret)
+	if len(secret) == 0 {
+		return "", fmt.Errorf("credential %s is empty", c.Path)
+	}
+	if len(secret) > maxCredential {
+		return "", fmt.Errorf("credential %s has over %d bytes; that is no credential", c.Path, maxCredential)
+	}
+	return string(secret), nil
+}
+
+// credentials are the variables of a command that are secrets.
+func (s *Server) credentials(environ map[string]string) (map[string]string, error) {
+	out := make(map[string]string, len(s.EnvFrom))
+	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
+		secret, err := s.EnvFrom[name].secret(environ)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = secret
+	}
+	return out, nil
 }
 
 // tls returns what the server's keys and certificates make, or nil for the defaults.

@@ -40,7 +40,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
 	}
 	for name, c := range cfg.Servers {
-		print, err := c.fingerprint(cfg.Limits)
+		print, err := c.fingerprint(cfg.source.env, cfg.Limits)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}

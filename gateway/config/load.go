@@ -43,12 +43,26 @@ func Load(file string, environ map[string]string) (*Config, error) {
 	if file == "" {
 		file = environ[EnvPrefix+"CONFIG"]
 	}
+	if file == "" {
+		return load("", nil, environ)
+	}
+	data, err := readFile(file)
+	if err != nil {
+		return nil, Problems{{File: file, What: err.Error() + "; make one with `sallyport init`"}}
+	}
+	return load(file, data, environ)
+}
+
+// Preview is [Load] of a file that need not be there yet and would hold data.
+func Preview(file string, data []byte, environ map[string]string) (*Config, error) {
+	return load(file, data, environ)
+}
+
+func load(file string, data []byte, environ map[string]string) (*Config, error) {
 	cfg := &Config{}
 	setDefaults(reflect.ValueOf(cfg).Elem())
 	p := newProblems(file)
-	if err := read(cfg, file, environ, p); err != nil {
-		return nil, err
-	}
+	read(cfg, file, data, environ, p)
 	overlay(cfg, environ, p)
 	if !p.unread {
 		cfg.sidecar(p)
@@ -73,22 +87,17 @@ func (c *Config) File() string { return c.source.file }
 func (c *Config) Notes() []string { return c.notes }
 
 // read takes the file in, and makes its paths relative to it.
-func read(cfg *Config, file string, environ map[string]string, p *problems) error {
+func read(cfg *Config, file string, data []byte, environ map[string]string, p *problems) {
 	if file == "" {
 		cfg.Policies = ""
 		cfg.State = defaultState(environ)
-		return nil
-	}
-	data, err := readFile(file)
-	if err != nil {
-		return Problems{{File: file, What: err.Error() + "; make one with `sallyport init`"}}
+		return
 	}
 	d := &decoder{problems: p, env: environ}
 	d.decode(data, cfg)
 	dir := filepath.Dir(file)
 	eachPath(cfg, func(path *string, _ bool) { *path = below(dir, *path) })
 	cfg.notes = d.notes
-	return nil
 }
 
 func readFile(file string) ([]byte, error) {

@@ -60,15 +60,18 @@ type ServerTLS struct {
 	Key string `yaml:"key" kind:"path"`
 }
 
-// Credential is a secret in a file, read again when the file changes.
+// Credential is a secret of the gateway's own, kept outside the configuration.
 type Credential struct {
-	// `file`.
-	Type string `yaml:"type"`
-	// File that holds the secret and nothing else; white space around it does not count.
+	// `file`, read again when the file changes; or `env`, a variable of the gateway's own
+	// environment, which other processes of its user can read as well.
+	Type string `yaml:"type" required:"yes"`
+	// `file`: holds the secret and nothing else; white space around it does not count.
 	Path string `yaml:"path" kind:"path"`
-	// Header that carries it.
+	// `env`: the variable.
+	Name string `yaml:"name"`
+	// Header that carries it. Not in envFrom.
 	Header string `yaml:"header" default:"Authorization"`
-	// What stands before the secret in the header's value.
+	// What stands before the secret in the header's value. Not in envFrom.
 	Prefix string `yaml:"prefix" default:"Bearer "`
 }
 

@@ -22,12 +22,6 @@ func HTTP(url, helper string) string {
 	return `{"type":"http","url":` + quote(url) + `,"headersHelper":` + quote(helper) + `}`
 }
 
-// File is a `.mcp.json` whose one server is the gateway.
-func File(url, helper string) []byte {
-	return []byte("{\n  \"mcpServers\": {\n    \"sallyport\": {\n      \"type\": \"http\",\n      \"url\": " + quote(url) +
-		",\n      \"headersHelper\": " + quote(helper) + "\n    }\n  }\n}\n")
-}
-
 // Inspector is the command by which the MCP Inspector lists the tools at url.
 func Inspector(url, token string) string {
 	return "npx @modelcontextprotocol/inspector@2 --cli --server-url " + url + " --transport http --method tools/list --header \"Authorization: Bearer $(" + token + ")\""

@@ -18,21 +18,13 @@ func TestEntriesSurviveTheShellAndJSON(t *testing.T) {
 	if got, want := string(out), strings.Join([]string{program, "token", "headers", "--config", config, "--role", "reader"}, "\n")+"\n"; got != want {
 		t.Errorf("the shell reads %q; want %q", got, want)
 	}
-	for _, text := range []string{HTTP("http://h/mcp?a&b", helper), string(File("http://h/mcp?a&b", helper))} {
-		type server struct{ Type, URL, HeadersHelper string }
-		var doc struct {
-			server
-			MCPServers map[string]server
-		}
-		if err := json.Unmarshal([]byte(text), &doc); err != nil {
-			t.Fatalf("%v: %s", err, text)
-		}
-		got := doc.server
-		if doc.MCPServers != nil {
-			got = doc.MCPServers["sallyport"]
-		}
-		if want := (server{"http", "http://h/mcp?a&b", helper}); got != want {
-			t.Errorf("read %+v; want %+v", got, want)
-		}
+	text := HTTP("http://h/mcp?a&b", helper)
+	type server struct{ Type, URL, HeadersHelper string }
+	var got server
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if want := (server{"http", "http://h/mcp?a&b", helper}); got != want {
+		t.Errorf("read %+v; want %+v", got, want)
 	}
 }
