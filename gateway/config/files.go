@@ -26,9 +26,10 @@ func (c *Config) CheckFiles() error {
 	} else if !info.IsDir() {
 		p.key("policies", "%s is not a directory", c.Policies)
 	}
+	own := hidden(c.State)
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
 		if c.Servers[name].Type == typeStdio {
-			c.Servers[name].checkFiles("mcpServers."+name, c.source.env, p)
+			c.Servers[name].checkFiles("mcpServers."+name, c.source.env, own, p)
 			continue
 		}
 		if _, err := c.Servers[name].headers(c.source.env); err != nil {
@@ -49,8 +50,8 @@ func (c *Config) starter(err error) string {
 	return "; without policies nothing could be allowed. A starter policy is written by: sallyport init --config " + c.source.file
 }
 
-// checkFiles looks for the program and for what it may read and write.
-func (s *Server) checkFiles(at string, environ map[string]string, p *problems) {
+// checkFiles looks for the program and for what it may read and write; own is what none may.
+func (s *Server) checkFiles(at string, environ map[string]string, own []string, p *problems) {
 	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
 		if _, err := s.EnvFrom[name].secret(environ); err != nil {
 			p.key(at+".envFrom."+name, "%s", err)
@@ -70,6 +71,9 @@ func (s *Server) checkFiles(at string, environ map[string]string, p *problems) {
 		for i, path := range paths {
 			if _, err := os.Stat(path); err != nil {
 				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s: %s; make it, or take it out", path, unwrapPath(err))
+			}
+			if slices.ContainsFunc(own, func(dir string) bool { return holds(resolve(dir), resolve(path)) }) {
+				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s is the gateway's own (keys, secrets, its record) and stays out of every sandbox", path)
 			}
 		}
 	}

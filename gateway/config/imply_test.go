@@ -177,8 +177,8 @@ func TestProgramsAndFoldersThatAreNotThereAreNamed(t *testing.T) {
 "plain": {"command": "./plain"},
 "reads": {"command": "srv",
  "sandbox": {"read": ["docs",
-  "no/docs"], "write": ["no/out"]}},
-"stands": {"command": "srv", "cwd": "plain"}}}`, "docs/", "bin/srv", "policies/authz.rego")
+  "no/docs"], "write": ["no/out", "../state/keys", "../state/cache"]}},
+"stands": {"command": "srv", "cwd": "plain"}}}`, "docs/", "bin/srv", "policies/authz.rego", "../state/keys/", "../state/cache/")
 	if err := os.WriteFile(dir+"/plain", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -190,6 +190,7 @@ func TestProgramsAndFoldersThatAreNotThereAreNamed(t *testing.T) {
 		file + ":5: mcpServers.plain.command: " + dir + "/plain is not executable; run: chmod +x " + dir + "/plain",
 		file + ":8: mcpServers.reads.sandbox.read.1: " + dir + "/no/docs: no such file or directory; make it, or take it out",
 		file + ":8: mcpServers.reads.sandbox.write.0: " + dir + "/no/out: no such file or directory; make it, or take it out",
+		file + ":8: mcpServers.reads.sandbox.write.1: " + env["SALLYPORT_STATE"] + "/keys is the gateway's own (keys, secrets, its record) and stays out of every sandbox",
 		file + ":9: mcpServers.stands.cwd: " + dir + "/plain is not a directory",
 	}, "\n")
 	err := loaded(t, dir, env).CheckFiles()
