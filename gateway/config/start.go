@@ -51,7 +51,7 @@ func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdo
 	}
 	m := l.server.implied
 	spec := sandbox.Spec{Name: l.name, Command: m.program, Args: l.server.Args, Env: all, Dir: m.dir, Read: m.read, Write: m.write,
-		Egress: len(m.egress) > 0 || len(m.registries) > 0, Hide: []string{l.state}}
+		Egress: len(m.egress) > 0 || len(m.registries) > 0, Hide: hidden(l.state)}
 	p, err := l.sandboxes.Start(spec, stdin, stdout, stderr, l.log)
 	if err != nil {
 		return nil, err
