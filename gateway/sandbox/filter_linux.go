@@ -32,11 +32,12 @@ var told = []string{
 }
 
 // absent are calls for which programs have another way: they are told that this kernel lacks them.
-var absent = []string{"clone3", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"}
+// openat2 has its flags in memory, where a filter cannot read them; every libc falls back to openat.
+var absent = []string{"clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"}
 
 // seen are calls that go on as they are, and that the gateway is told of, so that it can log what a
 // program tried to open.
-var seen = []string{"open", "openat", "openat2", "creat"}
+var seen = []string{"open", "openat", "creat"}
 
 // Namespaces that clone must not make.
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
@@ -70,6 +71,46 @@ func sockets(egress bool) []seccomp.NameWithConditions {
 		when("socket", is(2, seccomp.NotEqual, 0), is(2, seccomp.NotEqual, unix.IPPROTO_TCP)))
 }
 
+// setID are the mode bits that make a program run as its owner. In a folder outside, that a server
+// may write, such a program would be everybody's on the machine.
+const setID = unix.S_ISUID | unix.S_ISGID
+
+// modes are the calls that give a file its mode, but for those that open one: [watcher.judge]
+// refuses there.
+func modes(has func([]string) []string) []seccomp.NameWithConditions {
+	var out []seccomp.NameWithConditions
+	for name, argument := range map[string]uint32{"chmod": 1, "fchmod": 1, "fchmodat": 2, "fchmodat2": 2, "mknod": 1, "mknodat": 2, "mkdir": 1, "mkdirat": 2} {
+		if len(has([]string{name})) > 0 {
+			out = append(out, when(name, is(argument, seccomp.BitsSet, setID)))
+		}
+	}
+	return out
+}
+
+// preamble stands before the assembled filter. Calls of another architecture have other numbers,
+// which the filter would take for its own; and the kernel reads 32 bits of an ioctl's request, of
+// which a comparison of 64 would miss the rest.
+func preamble(info *arch.Info) []bpf.Instruction {
+	const offsetNr, offsetArch, offsetArg1 = 0, 4, 16 + 8 // of struct seccomp_data, little endian
+	const x32 = 0x40000000
+	kill, notify := bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}, bpf.RetConstant{Val: retNotify}
+	out := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: offsetArch, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
+		kill,
+		bpf.LoadAbsolute{Off: offsetNr, Size: 4},
+	}
+	if info.ID == arch.X86_64.ID {
+		out = append(out, bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: x32, SkipTrue: 1}, kill)
+	}
+	return append(out,
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(info.SyscallNames["ioctl"]), SkipTrue: 4},
+		bpf.LoadAbsolute{Off: offsetArg1, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.TIOCSTI, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.TIOCLINUX, SkipTrue: 1},
+		notify)
+}
+
 // Return values of a filter that the library has no name for.
 const (
 	retNotify = 0x7fc00000
@@ -85,15 +126,14 @@ func program(egress bool) ([]bpf.RawInstruction, error) {
 	}
 	has := func(names []string) []string {
 		return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-			return !slices.ContainsFunc([]string{name}, func(n string) bool { _, ok := info.SyscallNames[n]; return ok })
+			_, ok := info.SyscallNames[name]
+			return !ok
 		})
 	}
 	const asNotify, asAbsent = seccomp.ActionTrace, seccomp.ActionTrap
 	policy := seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
-		{Action: asNotify, Names: has(slices.Concat(told, seen)), NamesWithCondtions: append(sockets(egress),
-			when("clone", is(0, seccomp.BitsSet, newNamespaces)),
-			when("ioctl", is(1, seccomp.Equal, unix.TIOCSTI)),
-			when("ioctl", is(1, seccomp.Equal, unix.TIOCLINUX)))},
+		{Action: asNotify, Names: has(slices.Concat(told, seen)), NamesWithCondtions: append(slices.Concat(sockets(egress), modes(has)),
+			when("clone", is(0, seccomp.BitsSet, newNamespaces)))},
 		{Action: asAbsent, Names: has(absent)},
 	}}
 	instructions, err := policy.Assemble()
@@ -110,7 +150,7 @@ func program(egress bool) ([]bpf.RawInstruction, error) {
 			}
 		}
 	}
-	return bpf.Assemble(instructions)
+	return bpf.Assemble(append(preamble(info), instructions...))
 }
 
 // filter installs the filter on this thread, and returns the descriptor over which the gateway

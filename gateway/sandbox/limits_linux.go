@@ -26,7 +26,10 @@ func limit(l Limits, bounded bool) error {
 		most uint64
 	}{
 		{unix.RLIMIT_NPROC, uint64(l.Processes)}, {unix.RLIMIT_NOFILE, uint64(l.Files)}, {unix.RLIMIT_FSIZE, uint64(l.FileBytes)},
-		{unix.RLIMIT_CPU, uint64(l.CPUSeconds)}, {unix.RLIMIT_DATA, data}, {unix.RLIMIT_CORE, 0}, {unix.RLIMIT_MSGQUEUE, 0},
+		{unix.RLIMIT_CPU, uint64(l.CPUSeconds)}, {unix.RLIMIT_DATA, data}, {unix.RLIMIT_MSGQUEUE, 0},
+		// 1 and not 0: with 0 a crash is still handed to a program that the machine's core_pattern names
+		// (fs/coredump.c).
+		{unix.RLIMIT_CORE, 1},
 	} {
 		if err := unix.Setrlimit(r.what, &unix.Rlimit{Cur: r.most, Max: r.most}); err != nil {
 			return missing(partLimits, fmt.Errorf("set limit %d: %w", r.what, err))

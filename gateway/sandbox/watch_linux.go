@@ -115,19 +115,35 @@ func (w *watcher) judge(n *notification) response {
 	r := response{id: n.id}
 	name := w.names[int(n.nr)]
 	switch name {
-	case "open", "creat":
-		w.opened(n, unix.AT_FDCWD, n.args[0], n.args[1], name == "creat")
+	case "open":
+		if !makesSetID(n.args[1], n.args[2]) {
+			return w.goesOn(n, unix.AT_FDCWD, n.args[0], n.args[1])
+		}
+	case "creat":
+		if !makesSetID(unix.O_CREAT, n.args[1]) {
+			return w.goesOn(n, unix.AT_FDCWD, n.args[0], unix.O_WRONLY)
+		}
 	case "openat":
-		w.opened(n, int(int32(n.args[0])), n.args[1], n.args[2], false)
-	case "openat2":
-		w.opened(n, int(int32(n.args[0])), n.args[1], 0, false)
-	default:
-		r.err = -int32(unix.EPERM)
-		w.tell("sandbox refused a system call", name+detail(name, n))
-		return r
+		if !makesSetID(n.args[2], n.args[3]) {
+			return w.goesOn(n, int(int32(n.args[0])), n.args[1], n.args[2])
+		}
 	}
-	r.flags = goOn
+	r.err = -int32(unix.EPERM)
+	w.tell("sandbox refused a system call", name+detail(name, n))
 	return r
+}
+
+// makesSetID reports whether an open makes a file whose mode has the bits. Both values come with
+// the call, not from memory, so what is judged is what the kernel does.
+func makesSetID(flags, mode uint64) bool {
+	const makes = unix.O_CREAT | (unix.O_TMPFILE &^ unix.O_DIRECTORY)
+	return flags&makes != 0 && mode&setID != 0
+}
+
+// goesOn lets an open happen.
+func (w *watcher) goesOn(n *notification, dirfd int, at, flags uint64) response {
+	w.opened(n, dirfd, at, flags)
+	return response{id: n.id, flags: goOn}
 }
 
 // detail says which kind of socket was wanted; other arguments say nothing to a reader.
@@ -145,7 +161,7 @@ func detail(name string, n *notification) string {
 }
 
 // opened tells of a file that exists on the machine and cannot be seen inside.
-func (w *watcher) opened(n *notification, dirfd int, at, flags uint64, create bool) {
+func (w *watcher) opened(n *notification, dirfd int, at, flags uint64) {
 	path := w.path(n.pid, dirfd, at)
 	if path == "" || w.spec.visible(path) || inside(path) {
 		return
@@ -157,7 +173,7 @@ func (w *watcher) opened(n *notification, dirfd int, at, flags uint64, create bo
 		return // of its own, such as a file in /tmp
 	}
 	how := "read "
-	if create || flags&(unix.O_WRONLY|unix.O_RDWR) != 0 {
+	if flags&(unix.O_WRONLY|unix.O_RDWR) != 0 {
 		how = "write "
 	}
 	w.tell("sandbox hid a file", how+path)
