@@ -168,6 +168,14 @@ func (s *Server) refreshEvery() time.Duration {
 	return refreshEvery
 }
 
+// refreshTimeout leaves a program the time to start, which it may spend on downloading itself.
+func (s *Server) refreshTimeout() time.Duration {
+	if own, ok := s.Upstream.(interface{ StartTimeout() time.Duration }); ok {
+		return own.StartTimeout() + refreshTimeout
+	}
+	return refreshTimeout
+}
+
 // refreshSince returns when the catalogue is newer than since, or could not be made so in
 // time. Many streams that hear of one change cost one refresh. It does not end with the
 // request that brought the news: the catalogue is everybody's.
@@ -208,7 +216,7 @@ func (s *Server) Refresh(ctx context.Context) error {
 // refresh must be called with refreshing held.
 func (s *Server) refresh(ctx context.Context) error {
 	began := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.refreshTimeout())
 	defer cancel()
 	next := &catalogue{}
 	speaks := [2]bool{}

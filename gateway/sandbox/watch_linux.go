@@ -1,12 +1,15 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -224,6 +227,13 @@ func (w *watcher) path(pid uint32, dirfd int, at uint64) string {
 	return filepath.Join(dir, path)
 }
 
+// usual reports whether common runtimes try it at every start, for no harm: what the machine is
+// like, and how it resolves names.
+func usual(what string) bool {
+	return within(strings.TrimPrefix(what, "read "), "/sys") || slices.Contains([]string{"socket (netlink raw)",
+		"read /etc/resolv.conf", "read /etc/ssl/openssl.cnf", "read /etc/host.conf", "read /etc/gai.conf", "read /etc/services"}, what)
+}
+
 // tell logs what is new.
 func (w *watcher) tell(msg, what string) {
 	if w.seen[what] || len(w.seen) >= mostSeen {
@@ -236,5 +246,9 @@ func (w *watcher) tell(msg, what string) {
 		return
 	}
 	w.seen[what] = true
-	w.log.Warn(msg, slog.String("server", w.spec.Name), slog.String("tried", what))
+	level := slog.LevelWarn
+	if usual(what) {
+		level = slog.LevelDebug
+	}
+	w.log.Log(context.Background(), level, msg, slog.String("server", w.spec.Name), slog.String("tried", what))
 }

@@ -126,6 +126,9 @@ func NewStdio(cfg StdioConfig) (*Stdio, error) {
 // they change, and asking would keep one running for nobody.
 func (s *Stdio) RefreshEvery() time.Duration { return 30 * time.Minute }
 
+// StartTimeout is how long a process may take until it has answered the handshake.
+func (s *Stdio) StartTimeout() time.Duration { return s.cfg.StartTimeout }
+
 // keyOf names the process that serves p. The gateway itself has one of its own, so that no
 // principal's state is in what everybody's catalogue is made from.
 func (s *Stdio) keyOf(p gateway.Party) string {

@@ -122,7 +122,10 @@ func (p *process) cancel(id int64) error {
 
 // write sends a message as it is.
 func (p *process) write(raw []byte) error {
-	return p.out.add(func(dst []byte) []byte { return appendLine(dst, raw) })
+	if err := p.out.add(func(dst []byte) []byte { return appendLine(dst, raw) }); err != nil {
+		return p.why(err)
+	}
+	return nil
 }
 
 // mostBad is how many lines that are no message a program may write.

@@ -130,7 +130,7 @@ var needs = map[string]string{wire.AskSampling: "sampling", wire.AskElicitation:
 // nobody could say which is meant, and the program is told so.
 func (p *process) question(reply *wire.Reply) {
 	if reply.Method == wire.MethodPing {
-		_ = p.write(wire.AppendResult(nil, reply.ID, []byte(`{}`))) // it finds out by itself
+		p.answer(wire.AppendResult(nil, reply.ID, []byte(`{}`)))
 		return
 	}
 	one, c := p.asker()
@@ -145,7 +145,13 @@ func (p *process) question(reply *wire.Reply) {
 		delete(p.asked, string(reply.ID))
 		p.mu.Unlock()
 	}
-	_ = p.write(wire.AppendError(nil, reply.ID, wire.RPCUnknownMethod, "no client of this session can be asked "+reply.Method, nil))
+	p.answer(wire.AppendError(nil, reply.ID, wire.RPCUnknownMethod, "no client of this session can be asked "+reply.Method, nil))
+}
+
+// answer answers the program's own question. Who reads its output must not wait for it to read
+// its input.
+func (p *process) answer(raw []byte) {
+	go func() { _ = p.write(raw) }() // an error ends the process, which all see
 }
 
 // asker is whom a question is for, and the call whose stream it goes to.
