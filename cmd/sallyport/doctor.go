@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"sallyport/gateway/config"
+	"sallyport/gateway/sandbox"
 )
 
 // check is one thing that the doctor looked at.
@@ -25,7 +25,7 @@ type check struct {
 func (a *app) newDoctor() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Say what is wrong with this installation, and the cure", Args: cobra.NoArgs,
 		Long: "Looks at the configuration, the state directory and its keys, the policies and their tests,\n" +
-			"each MCP server, and the addresses. Exits 3 when something is wrong."}
+			"each MCP server, the sandbox where one is used, and the addresses. Exits 3 when something is wrong."}
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		is, err := asJSON()
@@ -100,12 +100,21 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		add("note", n, nil)
 	}
 	probed := cfg.Probe(ctx)
-	for _, name := range slices.Sorted(maps.Keys(probed)) {
-		err := probed[name]
-		if err != nil {
-			err = fmt.Errorf("%w; see that it runs and that its url is that of its MCP endpoint", err)
+	boxed := false
+	for _, access := range cfg.Access() {
+		boxed = boxed || access.Isolation == "process"
+		found, cure := "answers at "+access.URL, "see that it runs and that its url is that of its MCP endpoint"
+		if access.Type == "stdio" {
+			found, cure = access.Command+" runs and answers", "what it may read, write and reach: `sallyport config show`"
 		}
-		add("server "+name, "answers at "+cfg.Servers[name].Address(), err)
+		err := probed[access.Server]
+		if err != nil {
+			err = fmt.Errorf("%w; %s", err, cure)
+		}
+		add("server "+access.Server, found, err)
+	}
+	if boxed {
+		add("sandbox", "this machine has all that it needs", sandbox.Check().Missing())
 	}
 	return append(checks, a.examineAddresses(ctx, cfg)...)
 }

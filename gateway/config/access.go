@@ -36,7 +36,7 @@ func (c *Config) Access() []Access {
 func (s *Server) access(name string) Access {
 	a := Access{Server: name, Type: typeHTTP, Reads: []string{}, Writes: []string{}, Reaches: []string{}, Environment: []string{}, Credentials: []string{}}
 	if s.Type != typeStdio {
-		a.URL = s.Address()
+		a.URL = maskQuery(s.URL)
 		a.Reaches = append(a.Reaches, a.URL)
 		if s.Credential.Type != "" {
 			a.Credentials = append(a.Credentials, s.Credential.Type+" for "+s.Credential.Header)

@@ -69,6 +69,18 @@ func (b *Sandbox) check(at string, p *problems) {
 		if b.Image == "" {
 			p.key(at+".image", "is missing: the image that the container is made from, as in sandbox: {type: container, image: …}")
 		}
+		for key, given := range map[string]bool{"egress": len(b.Egress) > 0, "profile": b.Profile != profileNone} {
+			if given {
+				p.key(at+"."+key, "a container has no network, since the gateway could not filter it; take it out, and put the packages into the image")
+			}
+		}
+		for key, paths := range map[string][]string{"read": b.Read, "write": b.Write} {
+			for i, path := range paths {
+				if strings.ContainsAny(path, ",\"") {
+					p.key(fmt.Sprintf("%s.%s.%d", at, key, i), "a container's runtime cannot be told a path with a comma or a quote in it")
+				}
+			}
+		}
 		if b.Runtime != "" && b.Runtime != "podman" && b.Runtime != "docker" {
 			p.key(at+".runtime", "%s", unknownWord(b.Runtime, "podman", "docker"))
 		}
@@ -89,8 +101,8 @@ func (b *Sandbox) check(at string, p *problems) {
 			}
 		}
 	}
-	if !slices.Contains([]string{profilePackages, profileOffline, profileNone}, b.Profile) {
-		p.key(at+".profile", "%s", unknownWord(b.Profile, profilePackages, profileOffline, profileNone))
+	if b.Profile != profilePackages && b.Profile != profileNone {
+		p.key(at+".profile", "%s", unknownWord(b.Profile, profilePackages, profileNone))
 	}
 	for i, entry := range b.Egress {
 		if _, err := egress.ParseRules([]string{entry}); err != nil {

@@ -16,12 +16,12 @@ import (
 type implied struct {
 	program string // absolute path of the command
 	missing error  // why there is none
+	runtime string // podman or docker, where the program is that
 	dir     string // working directory; "" for the private home
 	read    []string
 	write   []string
 	egress  []string
 	env     map[string]string // beside env, which wins
-	offline bool              // a cache among read must be filled already
 	cache   string            // directory that the gateway makes before a start
 
 	arguments  []string // those of read that the arguments name
@@ -59,7 +59,7 @@ type implication struct {
 func (m *implication) run() {
 	s := m.server
 	s.implied.env = map[string]string{}
-	s.implied.program, s.implied.missing = findProgram(s.Command, m.base, m.environ["PATH"])
+	m.program()
 	s.implied.dir = s.Cwd
 	m.arguments()
 	if m.sandboxed {
@@ -73,6 +73,25 @@ func (m *implication) run() {
 	for _, list := range []*[]string{&s.implied.read, &s.implied.write, &s.implied.egress} {
 		slices.Sort(*list)
 		*list = slices.Compact(*list)
+	}
+}
+
+// program finds what the gateway starts: the command or, for one in a container, what runs that.
+func (m *implication) program() {
+	s := m.server
+	if s.Sandbox.Type != sandboxContainer {
+		s.implied.program, s.implied.missing = findProgram(s.Command, m.base, m.environ["PATH"])
+		return
+	}
+	for _, runtime := range []string{"podman", "docker"} {
+		if s.Sandbox.Runtime != "" && s.Sandbox.Runtime != runtime || s.implied.program != "" {
+			continue
+		}
+		s.implied.runtime = runtime
+		s.implied.program, s.implied.missing = findProgram(runtime, m.base, m.environ["PATH"])
+	}
+	if s.implied.missing != nil && s.Sandbox.Runtime == "" {
+		s.implied.missing = errors.New("a container needs podman or docker, and neither is in the gateway's PATH; install one")
 	}
 }
 

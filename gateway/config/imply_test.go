@@ -103,7 +103,6 @@ func TestAPackageRunnerGetsItsCacheAndItsRegistry(t *testing.T) {
 	const servers = `{"mcpServers": {
 		"npm": {"command": "npx", "args": ["-y", "p"], "env": {"A": "b"}},
 		"py": {"command": "uvx", "args": ["p"]},
-		"offline": {"command": "npx", "args": ["p"], "sandbox": {"profile": "packages-offline"}},
 		"patient": {"command": "npx", "args": ["p"], "startTimeout": "9m"},
 		"bare": {"command": "npx", "args": ["p"], "sandbox": "none"}}}`
 	dir, env := project(t, servers, "bin/npx", "bin/uvx", "bin/uv", "bin/node", "lib/node_modules/")
@@ -146,10 +145,6 @@ func TestAPackageRunnerGetsItsCacheAndItsRegistry(t *testing.T) {
 	cfg := loaded(t, dir, env)
 	if got := cfg.Servers["py"].implied.egress; !cmp.Equal(got, []string{"files.pythonhosted.org:443", "pypi.org:443"}) {
 		t.Errorf("uvx reaches %v", got)
-	}
-	offline := cfg.Servers["offline"].implied
-	if len(offline.write)+len(offline.egress) > 0 || !strings.Contains(strings.Join(offline.read, " "), state+"/cache/offline") || offline.env["npm_config_offline"] != "true" {
-		t.Errorf("offline: %+v; want the cache to read, and nothing else", offline)
 	}
 	if got := cfg.Servers["patient"].StartTimeout.String(); got != "9m" {
 		t.Errorf("a start may take %s; want what the configuration says", got)

@@ -33,11 +33,3 @@ func (c *Config) Probe(ctx context.Context) map[string]error {
 	asked.Wait()
 	return found
 }
-
-// Address is the server's URL without what may be secret in it, or its program.
-func (s *Server) Address() string {
-	if s.Type == typeStdio {
-		return s.implied.program
-	}
-	return maskQuery(s.URL)
-}

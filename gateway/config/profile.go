@@ -31,19 +31,17 @@ func runnerOf(command string) string {
 // profile gives a package runner its cache and its registry.
 func (m *implication) profile() {
 	s := m.server
+	if s.Sandbox.Type != sandboxProcess {
+		return
+	}
 	m.installation()
-	if s.Sandbox.Type != sandboxProcess || s.Sandbox.Profile == profileNone {
+	if s.Sandbox.Profile == profileNone {
 		return
 	}
 	cache := filepath.Join(m.cfg.State, cacheDir, m.name)
 	s.implied.cache = cache
-	s.implied.offline = s.Sandbox.Profile == profileOffline
 	runner := runnerOf(s.Command)
-	maps.Copy(s.implied.env, runnerEnv(runner, cache, s.implied.offline))
-	if s.implied.offline {
-		s.implied.read = append(s.implied.read, cache)
-		return
-	}
+	maps.Copy(s.implied.env, runnerEnv(runner, cache))
 	s.implied.write = append(s.implied.write, cache)
 	m.trust()
 	if !m.patient {
@@ -58,28 +56,16 @@ func (m *implication) profile() {
 
 // runnerEnv tells a package runner where its cache is, and to look for nothing else. A command
 // that is none, and was given the profile all the same, is taken for a script that calls npx.
-func runnerEnv(runner, cache string, offline bool) map[string]string {
-	env := map[string]string{}
+func runnerEnv(runner, cache string) map[string]string {
 	switch runner {
 	case "uvx":
-		env["UV_CACHE_DIR"], env["UV_PYTHON_DOWNLOADS"] = cache, "never"
-		if offline {
-			env["UV_OFFLINE"] = "1"
-		}
+		return map[string]string{"UV_CACHE_DIR": cache, "UV_PYTHON_DOWNLOADS": "never"}
 	case "pipx":
-		env["PIPX_HOME"], env["PIP_CACHE_DIR"], env["PIP_DISABLE_PIP_VERSION_CHECK"] = filepath.Join(cache, "pipx"), filepath.Join(cache, "pip"), "1"
-		if offline {
-			env["PIP_NO_INDEX"] = "1"
-		}
+		return map[string]string{"PIPX_HOME": filepath.Join(cache, "pipx"), "PIP_CACHE_DIR": filepath.Join(cache, "pip"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 	case "bunx":
-		env["BUN_INSTALL_CACHE_DIR"] = cache
-	default:
-		env["npm_config_cache"], env["npm_config_update_notifier"], env["npm_config_fund"], env["npm_config_audit"] = cache, "false", "false", "false"
-		if offline {
-			env["npm_config_offline"], env["npm_config_logs_max"] = "true", "0" // the cache cannot be written, so nor can logs in it
-		}
+		return map[string]string{"BUN_INSTALL_CACHE_DIR": cache}
 	}
-	return env
+	return map[string]string{"npm_config_cache": cache, "npm_config_update_notifier": "false", "npm_config_fund": "false", "npm_config_audit": "false"}
 }
 
 // installation makes a runner that is not among the system's programs visible, with what lies

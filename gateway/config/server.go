@@ -79,7 +79,7 @@ type Credential struct {
 type Sandbox struct {
 	// `process`: namespaces, Landlock and seccomp; where the machine lacks one of them the
 	// server does not start. `container`: podman or docker, for machines that have no sandbox of
-	// ours. `none`: the program has all rights of the gateway, its keys and its record among
+	// ours; without any network. `none`: the program has all rights of the gateway, its keys and its record among
 	// them; every start is a warning in the log. The word alone may stand for the whole, as in
 	// `sandbox: none`.
 	Type string `yaml:"type" default:"process"`
@@ -92,9 +92,8 @@ type Sandbox struct {
 	// gateway's proxy. Without any it has no network.
 	Egress []string `yaml:"egress"`
 	// What a package runner (npx, bunx, uvx, pipx) needs. `packages`: a cache directory of the
-	// server's own, and its registry as egress. `packages-offline`: the cache, read only, and no
-	// registry; for packages that are there already. `none`. Where there is no `sandbox` at all
-	// and the command is a package runner: `packages`.
+	// server's own that it may write, `<state>/cache/<name>`, and its registry as egress; or
+	// `none`. Where there is no `sandbox` at all and the command is a package runner: `packages`.
 	Profile string `yaml:"profile" default:"none"`
 	// Memory of all its processes together.
 	Memory Size `yaml:"memory" default:"1GiB" min:"16MiB" max:"1024GiB"`
@@ -108,7 +107,7 @@ type Sandbox struct {
 	Tmp Size `yaml:"tmp" default:"256MiB" min:"1MiB" max:"64GiB"`
 	// Size of one file that it writes.
 	FileSize Size `yaml:"fileSize" default:"1GiB" min:"1MiB" max:"1024GiB"`
-	// Image of a container.
+	// Image of a container. It has the command in it, and must be on this machine already.
 	Image string `yaml:"image"`
 	// Program that runs containers: `podman` or `docker`. Default: the one that is installed,
 	// podman first.
@@ -131,6 +130,5 @@ const (
 	sandboxNone      = "none"
 
 	profilePackages = "packages"
-	profileOffline  = "packages-offline"
 	profileNone     = "none"
 )

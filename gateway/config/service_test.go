@@ -100,6 +100,8 @@ type installation struct {
 	dir   string
 	logs  *logs
 	token string
+
+	environ map[string]string
 }
 
 const readers = `package mcp.authz
@@ -133,7 +135,7 @@ func (i *installation) write(name, text string) {
 // open starts the service without a watcher.
 func (i *installation) open() {
 	i.t.Helper()
-	cfg, err := Load(filepath.Join(i.dir, "sallyport.yaml"), nil)
+	cfg, err := Load(filepath.Join(i.dir, "sallyport.yaml"), i.environ)
 	if err != nil {
 		i.t.Fatal(err)
 	}

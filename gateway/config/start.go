@@ -42,6 +42,9 @@ func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdo
 			slog.String("server", l.name), slog.String("command", l.server.implied.program))
 		return startBare(l.bare(all), stdin, stdout, stderr)
 	}
+	if l.server.Sandbox.Type == sandboxContainer {
+		return l.startContainer(all, stdin, stdout, stderr)
+	}
 	if err := l.server.makeCache(); err != nil {
 		return nil, err
 	}
