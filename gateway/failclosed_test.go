@@ -8,6 +8,7 @@ import (
 
 	"sallyport/gateway/audit"
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/policy"
 )
@@ -261,5 +262,48 @@ func TestRecordOnlyRefusesOnlyWhatIsBroken(t *testing.T) {
 		if got := toolText(f.post(f.reader, legacyCall(tool, `{"path":1}`)).Body.String()); got != want {
 			t.Errorf("wrong type for %s in record-only mode: %s; want %s", tool, got, want)
 		}
+	}
+}
+
+// A server that does not know the session has executed nothing, so the decision still buys one
+// call; but only one, whatever form it has meanwhile.
+func TestLostSessionLeavesAPermitOnce(t *testing.T) {
+	lost, same := &Reply{Status: http.StatusNotFound}, func(out Outbound) (Outbound, error) { return out, nil }
+	inSession := func() *Permit {
+		return &Permit{valid: true, out: Outbound{Header: http.Header{wire.HeaderSession: {"s"}}}}
+	}
+	p := inSession()
+	if _, err := p.Again(lost); !errors.Is(err, ErrSpent) {
+		t.Errorf("before it was redeemed: %v; want ErrSpent: there would be two", err)
+	}
+	_, _ = p.Redeem()
+	next, err := p.Again(lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.Again(lost); !errors.Is(err, ErrSpent) {
+		t.Errorf("a second time: %v; want ErrSpent", err)
+	}
+	if next, err = next.Exchange(same); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = next.Redeem()
+	if _, err := next.Again(lost); !errors.Is(err, ErrSpent) {
+		t.Errorf("in another form: %v; want ErrSpent", err)
+	}
+	for what, answer := range map[string]*Reply{"answered": {Status: http.StatusOK}, "refused": {Status: http.StatusBadRequest}} {
+		p := inSession()
+		_, _ = p.Redeem()
+		if _, err := p.Again(answer); !errors.Is(err, ErrSpent) {
+			t.Errorf("%s: %v; want ErrSpent", what, err)
+		}
+	}
+	bare := &Permit{valid: true}
+	_, _ = bare.Redeem()
+	if _, err := bare.Again(lost); !errors.Is(err, ErrSpent) {
+		t.Errorf("outside a session: %v; want ErrSpent", err)
+	}
+	if _, err := (*Permit)(nil).Again(lost); !errors.Is(err, ErrSpent) {
+		t.Errorf("no permit: %v; want ErrSpent", err)
 	}
 }

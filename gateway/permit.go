@@ -14,6 +14,7 @@ type Permit struct {
 	out      Outbound
 	valid    bool
 	redeemed atomic.Bool
+	again    atomic.Bool // it, or the one that it came from, has been sent to a lost session
 }
 
 // Outbound is what goes upstream: built from nothing, never a copy of the client's request.
@@ -63,5 +64,21 @@ func (p *Permit) Exchange(change func(Outbound) (Outbound, error)) (*Permit, err
 	if out, err = change(out); err != nil {
 		return nil, err
 	}
-	return &Permit{out: out, valid: true}, nil
+	next := &Permit{out: out, valid: true}
+	next.again.Store(p.again.Load())
+	return next, nil
+}
+
+// Again returns a permit for the same request when the server's answer to it says that it was not
+// executed: 404 to a request of a session, which the server does not know any more (MCP
+// 2025-11-25, Transports, "Session Management"). It does so once for one decision; in all other
+// cases it returns ErrSpent.
+func (p *Permit) Again(answer *Reply) (*Permit, error) {
+	if p == nil || !p.valid || !p.redeemed.Load() || answer.Status != http.StatusNotFound ||
+		p.out.Header.Get(wire.HeaderSession) == "" || p.again.Swap(true) {
+		return nil, ErrSpent
+	}
+	next := &Permit{out: p.out, valid: true}
+	next.again.Store(true)
+	return next, nil
 }
