@@ -129,3 +129,11 @@ func RefuseQuestion(session string, id []byte) Errand {
 	e.out.Body = wire.AppendError(nil, id, 403, "refused by the gateway's policy", nil)
 	return e
 }
+
+// AnswerPing answers a server that asks whether the client of a session of the gateway's own is
+// there; id is raw.
+func AnswerPing(session string, id []byte) Errand {
+	e := errand(wire.Legacy, session, "", "", false)
+	e.out.Body = wire.AppendResult(nil, id, []byte(`{}`))
+	return e
+}
