@@ -104,6 +104,14 @@ func (s *Server) Speaks() (modern, legacy bool) {
 	return s.listing(wire.Modern) != nil, s.listing(wire.Legacy) != nil
 }
 
+// Bindings are the arguments of a tool that travel in headers as well, in the newer protocol.
+func (s *Server) Bindings(tool string) []wire.HeaderBinding {
+	if l := s.listing(wire.Modern); l != nil && l.Tools[tool] != nil {
+		return l.Tools[tool].Bindings
+	}
+	return nil
+}
+
 // Err says why the newest refresh failed, or nil.
 func (s *Server) Err() error {
 	if e := s.lastError.Load(); e != nil {
