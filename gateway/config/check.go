@@ -51,12 +51,24 @@ func (c *Config) checkBounds(p *problems) {
 			f.checkBounds(f.Path, root.FieldByIndex(f.index), p)
 		default:
 			for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
-				f.checkBounds("mcpServers."+name+"."+below, reflect.ValueOf(c.Servers[name]).Elem().FieldByIndex(f.index), p)
+				f.checkBoundsOf(c.Servers[name], "mcpServers."+name+".", below, p)
 			}
 		}
 	}
 	if ttl := c.Identity.TokenTTL; int64(ttl)%1e9 != 0 {
 		p.key("identity.tokenTTL", "wants whole seconds")
+	}
+}
+
+// checkBoundsOf checks a field of a server, or of each credential in its envFrom.
+func (f Field) checkBoundsOf(s *Server, at, below string, p *problems) {
+	key, ofVariable := strings.CutPrefix(below, "envFrom.*.")
+	if !ofVariable {
+		f.checkBounds(at+below, reflect.ValueOf(s).Elem().FieldByIndex(f.index), p)
+		return
+	}
+	for _, variable := range slices.Sorted(maps.Keys(s.EnvFrom)) {
+		f.checkBounds(at+"envFrom."+variable+"."+key, reflect.ValueOf(s.EnvFrom[variable]).Elem().FieldByIndex(f.index), p)
 	}
 }
 

@@ -139,38 +139,5 @@ func usable(header, value string) error {
 	return fmt.Errorf("%s", what)
 }
 
-func (s *Server) checkCredential(at string, p *problems) {
-	if _, given := p.at[at+".credential"]; !given {
-		return
-	}
-	cred := s.Credential
-	cred.check(at+".credential", p)
-	if err := usable(cred.Header, cred.Prefix+"x"); err != nil {
-		p.key(at+".credential.header", "%s", err)
-	}
-	for header := range s.Headers {
-		if strings.EqualFold(header, cred.Header) {
-			p.key(at+".headers."+header, "is what credential sends as well; use one of the two")
-		}
-	}
-}
-
-func (c *Credential) check(at string, p *problems) {
-	switch c.Type {
-	case "file":
-		if c.Path == "" {
-			p.key(at+".path", "is missing: the file that holds the secret")
-		}
-	case "env":
-		if !isVariable(c.Name) {
-			p.key(at+".name", "is missing: the variable of the environment that holds the secret")
-		}
-	case "":
-		p.key(at+".type", "is missing; known are file and env")
-	default:
-		p.key(at+".type", "%s", unknownWord(c.Type, "file", "env"))
-	}
-}
-
 // Alike reports whether one server could be taken for the other by their names.
 func Alike(a, b string) bool { return skeleton(a) == skeleton(b) }

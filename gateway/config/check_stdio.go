@@ -52,13 +52,7 @@ func (s *Server) checkEnv(at string, p *problems) {
 		if _, both := s.Env[name]; both {
 			p.key(key, "is in env as well; use one of the two")
 		}
-		for _, other := range []string{"header", "prefix"} {
-			if _, given := p.at[key+"."+other]; given {
-				p.key(key+"."+other, "is for credentials that go into a header")
-			}
-		}
-		s.EnvFrom[name].Header, s.EnvFrom[name].Prefix = "", "" // their defaults are for headers
-		s.EnvFrom[name].check(key, p)
+		s.checkEnvCredential(key, s.EnvFrom[name], p)
 	}
 }
 

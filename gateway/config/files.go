@@ -117,11 +117,14 @@ func (s *Server) headers(environ map[string]string) (http.Header, error) {
 
 // secret reads a credential.
 func (c *Credential) secret(environ map[string]string) (string, error) {
-	if c.Type == "env" {
+	if c.Type == fromEnv {
 		if environ[c.Name] == "" {
 			return "", fmt.Errorf("the environment has no %s, which is a credential", c.Name)
 		}
 		return environ[c.Name], nil
+	}
+	if c.Type != fromFile {
+		return "", fmt.Errorf("credentials of type %s are not in this version", c.Type)
 	}
 	secret, err := os.ReadFile(c.Path)
 	if err != nil {

@@ -84,7 +84,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", State: dir + "/state", Policies: dir + "/policies", Enforce: true,
 		Admin: Admin{"127.0.0.1:8081"}, Identity: Identity{Duration(5 * time.Minute)},
 		Limits: Limits{4 << 20, 16 << 20, 64, Duration(time.Minute), Duration(30 * time.Second)},
-		Servers: map[string]*Server{"a": {Type: "http", URL: "http://127.0.0.1:9000/mcp", Credential: Credential{Header: "Authorization", Prefix: "Bearer "},
+		Servers: map[string]*Server{"a": {Type: "http", URL: "http://127.0.0.1:9000/mcp", Credential: Credential{Header: "Authorization", Prefix: "Bearer ", Timeout: Duration(10 * time.Second), MaxAge: Duration(5 * time.Minute), ClientAuth: "secretBasic"},
 			Instance: "grant", StartTimeout: Duration(30 * time.Second), Idle: Duration(5 * time.Minute), MaxProcesses: 64,
 			Sandbox: Sandbox{Type: "process", Profile: "none", Memory: 1 << 30, Processes: 128, Files: 1024, CPUTime: Duration(time.Hour), Tmp: 256 << 20, FileSize: 1 << 30}}}}
 	got := *cfg

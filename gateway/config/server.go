@@ -60,21 +60,6 @@ type ServerTLS struct {
 	Key string `yaml:"key" kind:"path"`
 }
 
-// Credential is a secret of the gateway's own, kept outside the configuration.
-type Credential struct {
-	// `file`, read again when the file changes; or `env`, a variable of the gateway's own
-	// environment, which other processes of its user can read as well.
-	Type string `yaml:"type" required:"yes"`
-	// `file`: holds the secret and nothing else; white space around it does not count.
-	Path string `yaml:"path" kind:"path"`
-	// `env`: the variable.
-	Name string `yaml:"name"`
-	// Header that carries it. Not in envFrom.
-	Header string `yaml:"header" default:"Authorization"`
-	// What stands before the secret in the header's value. Not in envFrom.
-	Prefix string `yaml:"prefix" default:"Bearer "`
-}
-
 // Sandbox is what the program of a stdio server may do. A word alone is its type.
 type Sandbox struct {
 	// `process`: namespaces, Landlock and seccomp; where the machine lacks one of them the

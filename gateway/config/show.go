@@ -50,6 +50,13 @@ func (c *Config) shown() (*yaml.Node, error) {
 		shown := *s
 		shown.URL = maskQuery(s.URL)
 		shown.Headers, shown.Env = maskValues(s.Headers), maskValues(s.Env)
+		shown.Credential.Env = maskValues(s.Credential.Env)
+		shown.EnvFrom = make(map[string]*Credential, len(s.EnvFrom))
+		for variable, cred := range s.EnvFrom {
+			hidden := *cred
+			hidden.Env = maskValues(cred.Env)
+			shown.EnvFrom[variable] = &hidden
+		}
 		shown.Sandbox.Read, shown.Sandbox.Write, shown.Sandbox.Egress = s.implied.read, s.implied.write, s.implied.egress
 		out.Servers[name] = &shown
 	}
@@ -77,8 +84,11 @@ func (s *Server) keep(server *yaml.Node) {
 	}
 	var empty func(key string, value *yaml.Node) bool
 	empty = func(key string, value *yaml.Node) bool {
-		if key == "credential" && s.Credential.Type == "" {
-			return false
+		if key == "credential" || key == "clientSecret" {
+			keepCredential(value)
+		}
+		if key == "envFrom" {
+			eachMember(value, func(_ string, cred *yaml.Node) bool { keepCredential(cred); return true })
 		}
 		if key == "sandbox" && s.Sandbox.Type == sandboxNone {
 			*value = yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: sandboxNone}
@@ -88,6 +98,21 @@ func (s *Server) keep(server *yaml.Node) {
 		return (value.Kind == yaml.ScalarNode && value.Value != "" && (key != "timeout" || value.Value != "0")) || len(value.Content) > 0
 	}
 	eachMember(server, func(key string, value *yaml.Node) bool { return !slices.Contains(others, key) && empty(key, value) })
+}
+
+// keepCredential takes out of a credential what is of another type. Of one that is not there,
+// nothing is left.
+func keepCredential(n *yaml.Node) {
+	kind := ""
+	eachMember(n, func(key string, value *yaml.Node) bool {
+		if key == "type" {
+			kind = value.Value
+		}
+		return true
+	})
+	eachMember(n, func(key string, _ *yaml.Node) bool {
+		return kind != "" && (key == "type" || key == "header" || key == "prefix" || slices.Contains(keysOfCredential[kind], key))
+	})
 }
 
 // eachMember goes through the members of a mapping, and takes those out that keep says no to.

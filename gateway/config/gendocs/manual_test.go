@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheManualSaysWhatTheCommentsSay(t *testing.T) {
-	got, err := manual("../"+sources[0], "../"+sources[1])
+	got, err := manual("../"+sources[0], "../"+sources[1], "../"+sources[2])
 	if err != nil {
 		t.Fatal(err)
 	}
