@@ -35,8 +35,10 @@ func limit(l Limits, bounded bool) error {
 			return missing(partLimits, fmt.Errorf("set limit %d: %w", r.what, err))
 		}
 	}
-	// Since Linux 6.14 a namespace has a largest process id of its own; below 301 it cannot be.
-	err := os.WriteFile("/proc/sys/kernel/pid_max", []byte(strconv.Itoa(max(l.Processes, 301))), 0)
+	// Since Linux 6.14 a namespace has a largest process id of its own. Once the first 300 ids have
+	// been given out they are not given again (RESERVED_PIDS of kernel/pid.c), so what the program
+	// may use for good is what lies above.
+	err := os.WriteFile("/proc/sys/kernel/pid_max", []byte(strconv.Itoa(300+l.Processes)), 0)
 	ids := err == nil
 	if !ids && !bounded && outerRoot() {
 		return missing(partLimits, errors.New("nothing bounds the number of processes of a server of the machine's root"))

@@ -226,6 +226,15 @@ func TestLimitsHold(t *testing.T) {
 	}
 }
 
+// TestProcessIdsDoNotRunOut starts more processes than there are ids, one after the other, and
+// then two at once.
+func TestProcessIdsDoNotRunOut(t *testing.T) {
+	r := runs(t, Spec{Limits: Limits{Processes: 16}}, `i=0; while [ $i -lt 700 ]; do /bin/true || exit 1; i=$((i+1)); done; (/bin/sleep 0.1 & /bin/sleep 0.1 & wait) && echo done`)
+	if r.err != nil || r.out != "done\n" {
+		t.Errorf("after 700 processes: %v %q; want done", r.err, r.out)
+	}
+}
+
 func TestNothingOutlivesTheProgram(t *testing.T) {
 	dir := t.TempDir()
 	got := runs(t, Spec{Write: []string{dir}}, "(setsid sh -c 'sleep 1; echo alive > "+dir+"/f' >/dev/null 2>&1 &) ; exit 3")
