@@ -6,7 +6,6 @@ import (
 	"log/slog"
 
 	"sallyport/gateway"
-	"sallyport/gateway/bridge"
 	"sallyport/policy"
 )
 
@@ -28,7 +27,6 @@ type remote interface {
 type behind struct {
 	server      *gateway.Server
 	upstream    remote
-	link        *bridge.Link
 	fingerprint string // of everything it was made from
 	started     bool
 	stop        context.CancelFunc
@@ -94,9 +92,6 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 func (b *behind) close() {
 	if b.stop != nil {
 		b.stop()
-	}
-	if b.link != nil {
-		b.link.Close()
 	}
 	b.upstream.Close()
 }

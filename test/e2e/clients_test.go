@@ -110,7 +110,7 @@ func startShim(t *testing.T, g *gate, token string) string {
 		_, _, err := get("http://" + addr + "/")
 		return err
 	})
-	return "http://" + addr + g.endpoint
+	return "http://" + addr + "/mcp"
 }
 
 // sameHost compares authorities, taking the names of the loopback for one.
