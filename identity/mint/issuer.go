@@ -78,11 +78,37 @@ func (i *Issuer) Mint(r Request) (string, Claims, error) {
 	now := i.cfg.Now().Unix()
 	c := Claims{Issuer: i.cfg.URL, Audience: i.cfg.Audience, Subject: r.Subject, ClientID: r.ClientID, Roles: r.Roles,
 		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text()}
-	token, err := i.sign(c)
+	token, err := i.sign("at+jwt", c)
 	if err != nil {
 		return "", Claims{}, err
 	}
 	return token, c, nil
+}
+
+// assertionTTL is the life of an assertion: long enough for one request to a token endpoint.
+const assertionTTL = time.Minute
+
+// Assert signs a statement for another token endpoint, audience, that subject is who the gateway
+// acts for (RFC 7523, section 3). It is no access token, here or anywhere: its type says so, and
+// it has no client and no roles.
+func (i *Issuer) Assert(subject, audience string) (string, error) {
+	if i.cfg.URL == "" || i.cfg.Keys == nil {
+		return "", errors.New("a token issuer needs its URL and keys")
+	}
+	for _, part := range []struct{ name, value string }{{"subject", subject}, {"audience", audience}} {
+		if err := identity.CheckText(part.value); err != nil {
+			return "", fmt.Errorf("the %s %w", part.name, err)
+		}
+	}
+	now := i.cfg.Now().Unix()
+	return i.sign("JWT", struct {
+		Issuer    string `json:"iss"`
+		Audience  string `json:"aud"`
+		Subject   string `json:"sub"`
+		IssuedAt  int64  `json:"iat"`
+		ExpiresAt int64  `json:"exp"`
+		ID        string `json:"jti"`
+	}{i.cfg.URL, audience, subject, now, now + int64(assertionTTL/time.Second), rand.Text()})
 }
 
 func check(r Request) error {
@@ -120,14 +146,14 @@ func CheckTTL(ttl time.Duration) error {
 	return nil
 }
 
-func (i *Issuer) sign(c Claims) (string, error) {
+func (i *Issuer) sign(typ string, c any) (string, error) {
 	kid, private := i.cfg.Keys.signer()
 	claims, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("write claims: %w", err)
 	}
 	enc := base64.RawURLEncoding
-	header := []byte(`{"alg":"EdDSA","typ":"at+jwt","kid":"` + kid + `"}`) // a thumbprint needs no escapes
+	header := []byte(`{"alg":"EdDSA","typ":"` + typ + `","kid":"` + kid + `"}`) // a thumbprint needs no escapes
 	input := enc.EncodeToString(header) + "." + enc.EncodeToString(claims)
 	token := input + "." + enc.EncodeToString(ed25519.Sign(private, []byte(input)))
 	if len(token) > jose.MaxSize {
