@@ -147,7 +147,7 @@ func TestEveryAttemptComesThroughBare(t *testing.T) {
 		}
 		w.endLingering()
 	}
-	if came < 100 {
+	if came < 80 {
 		t.Errorf("%d attempts came through; with so few the sandbox proves little", came)
 	}
 }
