@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/gateway/wire"
@@ -27,6 +28,8 @@ func (x *exchange) answer(ctx context.Context, who *identity.Principal, call che
 		return x.cancelOwn(who, call)
 	case wire.MethodInitialize:
 		return x.beginSession(who, call)
+	case wire.MethodSetLevel:
+		return x.setLevel(call)
 	}
 	if call.msg.Kind == wire.Notification {
 		x.w.WriteHeader(http.StatusAccepted)
@@ -67,7 +70,7 @@ func (x *exchange) beginSession(who *identity.Principal, call checked) error {
 	if err := x.g.sessions.Bind("", id, who.Key()); err != nil {
 		return err
 	}
-	x.g.clients.Put(id, capabilitiesOf(call.msg))
+	x.g.clients.Put(id, fedClient{can: capabilitiesOf(call.msg)})
 	x.w.Header()[wire.HeaderSession] = []string{id}
 	result := `{"protocolVersion":"` + version + `","capabilities":` + x.capabilities(wire.Legacy) + `,"serverInfo":` + serverInfo +
 		`,"instructions":` + instructions + `}`
@@ -96,13 +99,43 @@ func capabilitiesOf(msg *wire.Message) (can Capabilities) {
 	return can
 }
 
-// canOf returns what the client of a message to the federated endpoint can be asked.
-func (x *exchange) canOf(call checked) Capabilities {
+// fedClient is what a session of the federated endpoint is known by.
+type fedClient struct {
+	can   Capabilities
+	level string
+}
+
+// clientOf returns what is known of the client of a message to the federated endpoint.
+func (x *exchange) clientOf(call checked) fedClient {
 	if call.msg.Era == wire.Modern {
-		return capabilitiesOf(call.msg)
+		return fedClient{can: capabilitiesOf(call.msg)}
 	}
-	can, _ := x.g.clients.Get(call.session)
-	return can
+	known, _ := x.g.clients.Get(call.session)
+	return known
+}
+
+// setLevel keeps the level for the session, and passes it to the servers that it has used.
+func (x *exchange) setLevel(call checked) error {
+	span, ok := strictjson.Find(call.msg.Params, "level")
+	level := ""
+	if ok {
+		level, _ = strictjson.String(span.Of(call.msg.Params))
+	}
+	if !slices.Contains(levels, level) {
+		return refuse(CodeInvalidParams, "params.level must be one of %s", strings.Join(levels, ", "))
+	}
+	if known, ok := x.g.clients.Get(call.session); ok {
+		known.level = level
+		x.g.clients.Put(call.session, known)
+		for _, s := range x.snap.members {
+			if s.Link != nil {
+				s.Link.SetLevel(call.session, level)
+			}
+		}
+	}
+	x.respond(http.StatusOK, wire.AppendResult(nil, call.msg.ID, []byte(`{}`)))
+	x.outcome("ok", "")
+	return nil
 }
 
 // capabilities is what the servers have, together.

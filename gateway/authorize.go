@@ -117,7 +117,8 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, h), Body: msg.Raw,
 		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: party(who)}
 	if call.all {
-		out.Session, out.Can = call.session, x.canOf(call)
+		known := x.clientOf(call)
+		out.Session, out.Can, out.Level = call.session, known.can, known.level
 		delete(out.Header, wire.HeaderSession) // the endpoint's, which no server knows
 		delete(out.Header, wire.HeaderLastEventID)
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 
 	"sallyport/gateway/wire"
 )
@@ -109,6 +110,18 @@ func askListen() Errand {
 // TellCancelled takes back a request of a session of the gateway's own; id is raw.
 func TellCancelled(session string, id []byte) Errand {
 	return errand(wire.Legacy, session, wire.NotifyCancelled, `"requestId":`+string(id), false)
+}
+
+// levels are those of the older protocol's logging (RFC 5424), least urgent first.
+var levels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+
+// AskLevel sets the least urgent level of log messages in a session of the gateway's own. A level
+// that the protocol does not have asks nothing.
+func AskLevel(session, level string) Errand {
+	if !slices.Contains(levels, level) {
+		return Errand{}
+	}
+	return errand(wire.Legacy, session, wire.MethodSetLevel, `"level":"`+level+`"`, true)
 }
 
 // AskEvents opens the stream of a session of the gateway's own.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -313,4 +315,81 @@ func TestTasksAreNotServedAtTheFederatedEndpoint(t *testing.T) {
 	if got != "502 the server began a task; tasks are not served at /mcp: use /mcp/files" {
 		t.Errorf("task at /mcp: %s", got)
 	}
+}
+
+// fakeLink passes on to an upstream and remembers what it is told beside.
+type fakeLink struct {
+	Upstream
+
+	mu   sync.Mutex // guards told
+	told []string
+}
+
+func (l *fakeLink) note(what string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, what)
+}
+
+func (l *fakeLink) said() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.told)
+}
+
+func (l *fakeLink) Refuse(_ context.Context, session string, _ Party, id []byte) error {
+	l.note("refuse " + session + " " + string(id))
+	return nil
+}
+func (l *fakeLink) SetLevel(session, level string) { l.note("level " + session + " " + level) }
+func (l *fakeLink) EndClient(session string)       { l.note("end " + session) }
+
+// The level of log messages is kept for the session, told to the servers, and goes with each call
+// to one whose session begins later.
+func TestFederatedLogLevelReachesTheServers(t *testing.T) {
+	f, _ := fedFixture(t)
+	link := &fakeLink{Upstream: f.up}
+	f.server.Link = link
+	w := f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"c","version":"1"}}}`)
+	id := w.Header().Get(wire.HeaderSession)
+	set := func(level string) string {
+		return toolText(f.post(f.reader, `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":`+level+`}}`, wire.HeaderSession, id).Body.String())
+	}
+	const want = "-32602 params.level must be one of debug, info, notice, warning, error, critical, alert, emergency"
+	for _, level := range []string{`"loud"`, `7`, `""`} {
+		if got := set(level); got != want {
+			t.Errorf("level %s: %s; want %s", level, got, want)
+		}
+	}
+	if got := set(`"warning"`); got != "ok" {
+		t.Errorf("level warning: %s", got)
+	}
+	f.post(f.reader, legacyCall("files__read_file", `{"path":"/srv/a"}`), wire.HeaderSession, id)
+	if out := f.up.requests()[0]; out.Level != "warning" {
+		t.Errorf("the call carries level %q; want warning", out.Level)
+	}
+	f.do(http.MethodDelete, f.reader, "", wire.HeaderSession, id)
+	if diff := cmp.Diff([]string{"level " + id + " warning", "end " + id}, link.said()); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+	if out := AskLevel("s", `x","evil":"`).Outbound(); out.Method != "" {
+		t.Errorf("a level that is none asks %s", out.Body)
+	}
+}
+
+// A question that the policy refuses does not reach the client; the server is told by way of the
+// link, which knows its session.
+func TestFederatedQuestionThatIsRefused(t *testing.T) {
+	f, _ := fedFixture(t)
+	link := &fakeLink{Upstream: f.up}
+	f.server.Link = link
+	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+		return sseReply(string(wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","id":5,"method":"sampling/createMessage","params":{}}`))) +
+			string(wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","id":7,"result":{"content":[]}}`)))), nil
+	}
+	body := f.post(f.reader, legacyCall("files__read_file", `{"path":"/srv/a"}`)).Body.String()
+	if strings.Contains(body, "sampling") || !strings.Contains(body, `"result"`) {
+		t.Errorf("the client got %s", body)
+	}
+	eventually(t, "the server is told", func() bool { return slices.Equal(link.said(), []string{"refuse  5"}) })
 }

@@ -52,8 +52,8 @@ type Gateway struct {
 
 	all     *Server // stands for all servers together: the federated endpoint
 	asked   *session.Owed[asked]
-	clients *session.Kept[Capabilities] // of each session of the federated endpoint
-	indexes [2]atomic.Pointer[index]    // by era; rebuilt when a catalogue is another
+	clients *session.Kept[fedClient] // of each session of the federated endpoint
+	indexes [2]atomic.Pointer[index] // by era; rebuilt when a catalogue is another
 }
 
 // New returns a gateway without a snapshot.
@@ -81,7 +81,7 @@ func New(o Options) (*Gateway, error) {
 		views:     catalog.NewViews(viewBytes),
 		all:       NewServer("", nil, o.Logger),
 		asked:     session.NewOwed[asked](maxQuestions),
-		clients:   session.NewKept[Capabilities](maxSessions),
+		clients:   session.NewKept[fedClient](maxSessions),
 	}, nil
 }
 

@@ -30,6 +30,7 @@ type Outbound struct {
 
 	Session string       // the client's session at the federated endpoint; "" in the newer era
 	Can     Capabilities // what that client can be asked
+	Level   string       // of log messages that it has set there; "" where it has not
 }
 
 // Party is whose request it is, as far as an upstream has to know: who may share a process or a

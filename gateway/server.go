@@ -45,6 +45,9 @@ type Link interface {
 	// Refuse answers a question of the server, which came with the request of out, that the
 	// client may not be asked; id is raw.
 	Refuse(ctx context.Context, session string, p Party, id []byte) error
+	// SetLevel sets the level of log messages in what is open for a session of the endpoint; what
+	// opens later has it from the Outbound.
+	SetLevel(session, level string)
 	// EndClient ends what is kept for a session of the federated endpoint.
 	EndClient(session string)
 }

@@ -87,7 +87,7 @@ func (l *Link) create(who client, out gateway.Outbound) (*session, error) {
 	}
 	s := &session{who: who, party: out.For, ready: make(chan struct{})}
 	l.sessions[who] = s
-	l.running.Go(func() { l.handshake(s, out.Can) })
+	l.running.Go(func() { l.handshake(s, out.Can, out.Level) })
 	return s, nil
 }
 
@@ -117,10 +117,13 @@ func (l *Link) makeRoom() error {
 	return nil
 }
 
-func (l *Link) handshake(s *session, can gateway.Capabilities) {
+func (l *Link) handshake(s *session, can gateway.Capabilities, level string) {
 	ctx, cancel := context.WithTimeout(l.ctx, l.o.CallTimeout)
 	defer cancel()
 	id, version, err := l.initialize(ctx, s.party, can)
+	if err == nil && level != "" {
+		_ = l.errand(ctx, gateway.AskLevel(id, level).As(s.party)) // a server without logging says no
+	}
 	if err != nil && ctx.Err() != nil && l.ctx.Err() == nil {
 		err = fmt.Errorf("%w: no session within %v", gateway.ErrTimeout, l.o.CallTimeout)
 	}
@@ -166,6 +169,21 @@ func (l *Link) initialize(ctx context.Context, party gateway.Party, can gateway.
 		return "", "", fmt.Errorf("begin a session: %w", err)
 	}
 	return id, version, nil
+}
+
+// SetLevel sets the level of log messages in the sessions of a client; see [gateway.Link].
+func (l *Link) SetLevel(name, level string) {
+	l.mu.Lock()
+	var open []*session
+	for who, s := range l.sessions {
+		if who.session == name && name != "" && s.open() {
+			open = append(open, s)
+		}
+	}
+	l.mu.Unlock()
+	for _, s := range open {
+		l.tell(gateway.AskLevel(s.id, level).As(s.party))
+	}
 }
 
 func older(version string) bool {
