@@ -52,8 +52,9 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 	if !strictjson.Equal(reply.ID, r.msg.ID) && !(reply.Error != nil && reply.ID == nil) {
 		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: answer to another request", ErrGarbage))
 	}
-	r.answered = true
-	return r.response(reply)
+	out, err := r.response(reply)
+	r.answered = err == nil // of one that may not pass the client is told by an error
+	return out, err
 }
 
 // resumed passes an answer that a client fetches from a stream of its session. It is judged as
