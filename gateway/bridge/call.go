@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ type visit struct {
 	c    *call
 	msg  *wire.Message
 	can  gateway.Capabilities
-	rank int // of the least severe log message that the client wants; noLog for none
+	rank int // of the least severe log message that the client wants
 	stop func() bool
 
 	state string // under which the client was told to come again
@@ -285,7 +286,7 @@ func (v *visit) notice(msg *wire.Reply) []byte {
 		inner, _ := strictjson.Find(msg.Params, "progressToken")
 		return wire.Splice(msg.Raw, strictjson.Span{Start: at.Start + inner.Start, End: at.Start + inner.End}, v.msg.ProgressToken)
 	case notifyMessage:
-		if v.msg.Era == wire.Modern && rankOf(text(msg.Params, "level")) < v.rank {
+		if v.msg.Era == wire.Modern && slices.Index(levels, text(msg.Params, "level")) < v.rank {
 			return nil
 		}
 		return msg.Raw
@@ -300,15 +301,14 @@ func (v *visit) notice(msg *wire.Reply) []byte {
 
 const notifyMessage = "notifications/message"
 
-// noLog is above the rank of every message.
-const noLog = 100
+// levels of log messages, by severity.
+var levels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
 
-// rankOf orders the levels of log messages by severity; what is no level is wanted by nobody.
-func rankOf(level string) int {
-	for i, name := range []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"} {
-		if name == level {
-			return i
-		}
+// rankOf orders the levels; a client that names none hears no message, and one with none is heard by
+// nobody.
+func rankOf(wanted string) int {
+	if i := slices.Index(levels, wanted); i >= 0 {
+		return i
 	}
-	return noLog
+	return len(levels)
 }
