@@ -134,6 +134,10 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 		return Outbound{}, &Error{Code: CodeInvalidParams, Public: "params.requestState is not valid for this call", Err: err}
 	}
 	out.Body = wire.Splice(msg.Raw, msg.RequestState, strictjson.AppendString(nil, state))
+	var refused *wire.Error
+	if out.Message, refused = wire.Decode(out.Body, h, x.limits()); refused != nil {
+		return Outbound{}, &Error{Code: CodeInvalidParams, Public: "params.requestState is not valid for this call", Err: refused}
+	}
 	return out, nil
 }
 

@@ -212,6 +212,9 @@ func TestRequestStateIsSealed(t *testing.T) {
 	if got, want := string(sent[len(sent)-1].Body), retry("ask", `sté\"ate`); got != want {
 		t.Errorf("upstream got %s; want %s", got, want)
 	}
+	if out := sent[len(sent)-1]; string(out.Message.Raw) != string(out.Body) {
+		t.Errorf("what is said to be understood is %s; want what is sent", out.Message.Raw)
+	}
 }
 
 // A question inside a modern result is decided by policy as well.
