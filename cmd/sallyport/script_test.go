@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if sandbox.Reexecuted() {
 		sandbox.Main()
 	}
-	testscript.Main(m, map[string]func(){"sallyport": main})
+	testscript.Main(m, map[string]func(){"sallyport": main, "stdioserver": stdioServer})
 }
 
 // Each script of testdata is a story told at the shell. Beside the usual commands there are
@@ -54,6 +54,22 @@ func TestScripts(t *testing.T) {
 		},
 		RequireExplicitExec: true,
 	})
+}
+
+// stdioServer is a program of its own in the scripts: an MCP server with the tool `list`, which
+// says what it finds in a folder.
+func stdioServer() {
+	s := server.NewMCPServer("script", "1", server.WithToolCapabilities(true))
+	s.AddTool(mcp.NewTool("list"), func(context.Context, mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+		entries, err := os.ReadDir(os.Args[1])
+		if err != nil {
+			return mcp.NewToolResultText("cannot read it"), nil // the reason would differ between systems
+		}
+		return mcp.NewToolResultText(fmt.Sprintf("%d in it, secret %q", len(entries), os.Getenv("SECRET"))), nil
+	})
+	if err := server.ServeStdio(s); err != nil {
+		os.Exit(1)
+	}
 }
 
 // must ends the script where a command failed, unless that was wanted.

@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"sallyport/gateway"
+	"sallyport/gateway/bridge"
 	"sallyport/gateway/sandbox"
 	"sallyport/gateway/upstream"
+	"sallyport/gateway/wire"
 )
 
 // behind makes a server and the way to it. Nothing is connected or started yet.
@@ -26,7 +28,7 @@ func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logg
 		if err != nil {
 			return nil, err
 		}
-		return &behind{server: gateway.NewServer(name, up, log), upstream: up}, nil
+		return c.linked(&behind{server: gateway.NewServer(name, up, log), upstream: up}, log), nil
 	}
 	b := &behind{}
 	l := &launcher{name: name, server: s, environ: c.source.env, state: c.State, sandboxes: sandboxes, log: log}
@@ -39,7 +41,15 @@ func (c *Config) behind(name string, sandboxes *sandbox.Launcher, log *slog.Logg
 		return nil, err
 	}
 	b.server, b.upstream = gateway.NewServer(name, up, log), up
-	return b, nil
+	return c.linked(b, log), nil
+}
+
+// linked adds the way by which the federated endpoint reaches the server.
+func (c *Config) linked(b *behind, log *slog.Logger) *behind {
+	b.link = bridge.New(b.server.Upstream, bridge.Options{Name: b.server.Name, Speaks: b.server.Speaks, Bindings: b.server.Bindings,
+		Changed: b.server.RefreshSoon, Limits: wire.Limits{Bytes: int64(c.Limits.ResultBytes), Depth: c.Limits.Depth}, Log: log})
+	b.server.Link = b.link
+	return b
 }
 
 var instances = map[string]upstream.Instance{"grant": upstream.PerGrant, "principal": upstream.PerPrincipal, "shared": upstream.Shared}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"sallyport/gateway"
+	"sallyport/gateway/bridge"
 	"sallyport/policy"
 )
 
@@ -27,6 +28,7 @@ type remote interface {
 type behind struct {
 	server      *gateway.Server
 	upstream    remote
+	link        *bridge.Link
 	fingerprint string // of everything it was made from
 	started     bool
 	stop        context.CancelFunc
@@ -92,6 +94,9 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 func (b *behind) close() {
 	if b.stop != nil {
 		b.stop()
+	}
+	if b.link != nil {
+		b.link.Close()
 	}
 	b.upstream.Close()
 }

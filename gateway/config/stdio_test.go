@@ -47,12 +47,33 @@ func serveStdio() {
 			answer = `"result":{"resultType":"complete","tools":[{"name":"read","inputSchema":{"type":"object"}}],"ttlMs":60000,"cacheScope":"public"}`
 		case "tools/call":
 			dir, _ := os.Getwd()
-			text, _ := json.Marshal(fmt.Sprintf("pid=%d dir=%s args=%q env=%q", os.Getpid(), dir, os.Args[2:], os.Environ()))
+			text, _ := json.Marshal(fmt.Sprintf("pid=%d dir=%s args=%q env=%q sees=%v", os.Getpid(), dir, os.Args[2:], os.Environ(), seen(os.Args[2:])))
 			answer = `"result":{"resultType":"complete","content":[{"type":"text","text":` + string(text) + `}]}`
 		}
 		_, _ = fmt.Fprintf(out, `{"jsonrpc":"2.0","id":%s,%s}`+"\n", msg.ID, answer)
 		_ = out.Flush() // nobody to tell
 	}
+}
+
+// seen says of each path what the program can make of it.
+func seen(paths []string) map[string]string {
+	out := map[string]string{}
+	for _, path := range paths {
+		if !strings.HasPrefix(path, "/") {
+			continue
+		}
+		out[path] = "nothing"
+		if data, err := os.ReadFile(path); err == nil {
+			out[path] = string(data)
+		} else if entries, err := os.ReadDir(path); err == nil {
+			out[path] = fmt.Sprint(len(entries))
+		}
+		if f, err := os.CreateTemp(path, "new"); err == nil {
+			out[path] += "+writes"
+			_ = f.Close() // it is there, which is all
+		}
+	}
+	return out
 }
 
 // callModern is call in the newer protocol.
@@ -158,5 +179,37 @@ func TestAReloadKeepsTheProcessesOfServersThatDidNotChange(t *testing.T) {
 	}
 	if got := pidOf(t, i.callModern("/mcp/a", "read")); got != a {
 		t.Errorf("a runs as %s; want %s", got, a)
+	}
+}
+
+func TestAServerInASandboxSeesWhatItWasGiven(t *testing.T) {
+	i := install(t, "http://127.0.0.1:1/")
+	i.write("docs/a.txt", "hello")
+	i.write("out/.keep", "")
+	i.write("secret.txt", "hunter2")
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := fmt.Sprintf("%[1]s/docs/a.txt, %[1]s/docs, %[1]s/out, %[1]s/secret.txt, %[1]s/state/keys, %[1]s/state/cache/b, %[1]s/state/cache/c", i.dir)
+	i.write("sallyport.yaml", "mcpServers:\n"+
+		"  a: {command: "+program+", args: [serve-stdio, "+paths+"], sandbox: {read: [docs], write: [out]}}\n"+
+		"  b: {command: "+program+", args: [serve-stdio, "+paths+"], sandbox: {read: [.], profile: packages}}\n"+
+		"  c: {command: "+program+", args: [serve-stdio, "+i.dir+"/docs, "+i.dir+", "+i.dir+"/secret.txt, "+i.dir+"/state/keys]}\n")
+	i.environ = map[string]string{"HOME": t.TempDir(), "PATH": "/usr/bin:/bin", "npm_config_registry": "http://127.0.0.1:1/"}
+	i.open()
+	for server, want := range map[string]map[string]string{
+		"a": {"/docs/a.txt": "hello", "/docs": "1", "/out": "1+writes", "/secret.txt": "nothing", "/state/keys": "nothing", "/state/cache/b": "nothing"},
+		// A folder that holds the state is read without it, but for the server's own cache.
+		"b": {"/docs/a.txt": "hello", "/docs": "1", "/secret.txt": "hunter2", "/state/keys": "nothing", "/state/cache/c": "nothing", "/state/cache/b": "0+writes"},
+		// Without a word, what exists among the arguments; but not what holds the state.
+		"c": {"/docs": "1", "/secret.txt": "hunter2", "/state/keys": "nothing"},
+	} {
+		text := i.callModern("/mcp/"+server, "read")
+		for path, sees := range want {
+			if !strings.Contains(text, i.dir+path+":"+sees+" ") && !strings.Contains(text, i.dir+path+":"+sees+"]") {
+				t.Errorf("%s does not see %q at %s: %s", server, sees, path, text)
+			}
+		}
 	}
 }

@@ -41,7 +41,7 @@ func (b *bench) lists(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	call := callSpec{Path: "/mcp", Host: gate.addr, Token: token}
+	call := callSpec{Path: benchPath, Host: gate.addr, Token: token}
 	body, err := once(gate.addr, call)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"time"
+
+	"sallyport/gateway/sandbox"
 )
 
 // The same binary plays the small parts: `bench ROLE …`. Without a role it conducts.
@@ -16,9 +18,14 @@ var roles = map[string]func(args []string) error{
 	"upstream":     upstreamMain,
 	"reverseproxy": reverseProxyMain,
 	"fileserver":   fileServerMain,
+	"child":        childMain,
+	"pipe":         pipeMain,
 }
 
 func main() {
+	if sandbox.Reexecuted() {
+		sandbox.Main()
+	}
 	if len(os.Args) > 1 {
 		if role, ok := roles[os.Args[1]]; ok {
 			exit(role(os.Args[2:]))
@@ -54,7 +61,7 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, lists, rules or streams")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, lists, rules, streams, federation, stdio or starts")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -72,6 +79,9 @@ func conduct() error {
 		{"lists", b.lists},
 		{"rules", b.rules},
 		{"streams", b.streams},
+		{"federation", b.federation},
+		{"stdio", b.stdio},
+		{"starts", b.starts},
 	} {
 		if o.only != "" && o.only != group.name {
 			continue

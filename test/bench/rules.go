@@ -43,7 +43,7 @@ func (b *bench) rules(ctx context.Context) error {
 			targets = append(targets, target{name: name, proc: gate.process, spec: func() (loadSpec, error) {
 				token, err := gate.token(ctx, "role-0")
 				return loadSpec{Addr: gate.addr, Want: 300,
-					Call: callSpec{Path: "/mcp", Host: gate.addr, Token: token, Size: 300, Tool: toolName(size.tools / 2), Vary: vary}}, err
+					Call: callSpec{Path: benchPath, Host: gate.addr, Token: token, Size: 300, Tool: toolName(size.tools / 2), Vary: vary}}, err
 			}})
 		}
 	}

@@ -34,7 +34,7 @@ func (b *bench) streams(ctx context.Context) error {
 		return err
 	}
 	// A little load first, so that what the first calls bring to life is not counted.
-	call := callSpec{Path: "/mcp", Host: gate.addr, Token: token, Size: 300, Tool: toolName(0)}
+	call := callSpec{Path: benchPath, Host: gate.addr, Token: token, Size: 300, Tool: toolName(0)}
 	if _, err := runLoad(ctx, loadSpec{Addr: gate.addr, Callers: b.callers, Duration: time.Second, Call: call}); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func streamsMain([]string) error {
 		}
 		defer conn.Close()
 		body := fmt.Sprintf(`%s%d,"method":"subscriptions/listen","params":{%s,"notifications":{"toolsListChanged":true}}}`, idPrefix, firstID+i, meta)
-		if _, err := fmt.Fprintf(conn, "POST /mcp HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
+		if _, err := fmt.Fprintf(conn, "POST "+benchPath+" HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
 			"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: subscriptions/listen\r\nContent-Length: %d\r\n\r\n%s", spec.Addr, spec.Token, len(body), body); err != nil {
 			return fmt.Errorf("stream %d: %w", i, err)
 		}

@@ -94,8 +94,16 @@ type gateway struct {
 	binary, config string
 }
 
+// benchPath is where the gateway serves the one server of gatewayUp.
+const benchPath = "/mcp/bench"
+
 // gatewayUp starts the gateway before an upstream with a directory of policies.
 func (b *bench) gatewayUp(ctx context.Context, name, upstream, policies string) (*gateway, error) {
+	return b.gatewayBefore(ctx, name, fmt.Sprintf("  bench: {type: http, url: \"http://%s/mcp\"}\n", upstream), policies)
+}
+
+// gatewayBefore starts the gateway before servers, which are given as YAML.
+func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies string) (*gateway, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
@@ -109,7 +117,7 @@ func (b *bench) gatewayUp(ctx context.Context, name, upstream, policies string) 
 		return nil, err
 	}
 	g := &gateway{binary: b.binary, config: filepath.Join(dir, "sallyport.yaml")}
-	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\npolicies: %s\nmcpServers:\n  bench: {type: http, url: \"http://%s/mcp\"}\n", addr, admin, policies, upstream)
+	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\npolicies: %s\nmcpServers:\n%s", addr, admin, policies, servers)
 	if err := os.WriteFile(g.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}

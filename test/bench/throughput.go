@@ -51,10 +51,14 @@ func (b *bench) throughput(ctx context.Context) error {
 	}
 	for _, size := range sizes {
 		through := func(name string, p *process) target {
+			path := "/mcp"
+			if p == gate.process {
+				path = benchPath
+			}
 			return target{name: name, proc: p, spec: func() (loadSpec, error) {
 				token, err := gate.token(ctx, "reader")
 				return loadSpec{Addr: p.addr, Want: size.bytes,
-					Call: callSpec{Path: "/mcp", Host: p.addr, Token: token, Size: size.bytes, Tool: toolName(0)}}, err
+					Call: callSpec{Path: path, Host: p.addr, Token: token, Size: size.bytes, Tool: toolName(0)}}, err
 			}}
 		}
 		targets := []target{through("direct", up), through("reverseproxy", plain)}

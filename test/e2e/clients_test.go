@@ -110,7 +110,7 @@ func startShim(t *testing.T, g *gate, token string) string {
 		_, _, err := get("http://" + addr + "/")
 		return err
 	})
-	return "http://" + addr + "/mcp"
+	return "http://" + addr + g.endpoint
 }
 
 // sameHost compares authorities, taking the names of the loopback for one.

@@ -37,6 +37,7 @@ type gate struct {
 type setup struct {
 	policies map[string]string // file → text
 	servers  map[string]string // name → URL
+	programs map[string]string // name → YAML of a server that is a program
 	more     string            // more YAML
 }
 
@@ -65,8 +66,11 @@ func newGate(t *testing.T, s setup) *gate {
 	var config strings.Builder
 	fmt.Fprintf(&config, "listen: %s\nadmin: {listen: %q}\nstate: ./state\npolicies: ./policies\n%smcpServers:\n", g.addr, g.admin, s.more)
 	g.endpoint = "/mcp"
+	for name, program := range s.programs {
+		fmt.Fprintf(&config, "  %s: %s\n", name, program)
+	}
 	for name, url := range s.servers {
-		if len(s.servers) == 1 {
+		if len(s.servers)+len(s.programs) == 1 {
 			g.endpoint = "/mcp/" + name
 		}
 		fmt.Fprintf(&config, "  %s: {type: http, url: %q}\n", name, url)
@@ -242,8 +246,22 @@ func (g *gate) tryPost(ctx context.Context, token, body string, header ...string
 		return rpc{}, err
 	}
 	r := rpc{Status: resp.StatusCode, Header: resp.Header, Raw: string(text)}
+	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		text = lastData(text)
+	}
 	_ = json.Unmarshal(text, &r)
 	return r, nil
+}
+
+// lastData is the data of a stream's last event, which is the answer.
+func lastData(stream []byte) []byte {
+	var last []byte
+	for line := range bytes.Lines(stream) {
+		if data, ok := bytes.CutPrefix(line, []byte("data: ")); ok {
+			last = data
+		}
+	}
+	return last
 }
 
 func get(url string) (int, string, error) {
