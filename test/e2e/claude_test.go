@@ -70,9 +70,6 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 	}
 	writeJSON(t, filepath.Join(dir, "mcp.json"), map[string]any{"mcpServers": map[string]any{
 		"gw": map[string]string{"type": "http", "url": g.url(g.endpoint), "headersHelper": helper}}})
-	// A helper runs only in a directory that the user has trusted.
-	writeJSON(t, filepath.Join(dir, ".claude.json"), map[string]any{"hasCompletedOnboarding": true,
-		"projects": map[string]any{dir: map[string]bool{"hasTrustDialogAccepted": true}}})
 
 	before := 0 // tokens handed out when the session's token had ended
 	m := newModel(t, []step{
@@ -87,18 +84,7 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 		}
 	})
 
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config",
-		"--allowedTools", "mcp__gw__*", "--output-format", "json")
-	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ANTHROPIC_BASE_URL=" + m.url, "ANTHROPIC_API_KEY=none",
-		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
-		"ENABLE_TOOL_SEARCH=false", "MCP_CONNECTION_NONBLOCKING=0"}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("claude: %v\n%.3000s", err, out)
-	}
+	runClaude(t, program, dir, m.url)
 
 	tools, results := m.saw()
 	slices.Sort(tools)
@@ -107,7 +93,7 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 	}
 	wants := []string{"done", "agents may read below /srv/docs only", "done"}
 	if len(results) != len(wants) {
-		t.Fatalf("the model got %d results, want %d: %q\n%.2000s", len(results), len(wants), results, out)
+		t.Fatalf("the model got %d results, want %d: %q", len(results), len(wants), results)
 	}
 	for i, want := range wants {
 		if !strings.Contains(results[i], want) {
@@ -120,6 +106,67 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 	for _, call := range up.seen() {
 		if strings.Contains(call.body, "/etc/passwd") {
 			t.Errorf("the denied call reached the server: %s", call.body)
+		}
+	}
+}
+
+// runClaude runs Claude Code to its end in dir, whose mcp.json names the server "gw".
+func runClaude(t *testing.T, program, dir, model string) {
+	t.Helper()
+	// A helper runs only in a directory that the user has trusted.
+	writeJSON(t, filepath.Join(dir, ".claude.json"), map[string]any{"hasCompletedOnboarding": true,
+		"projects": map[string]any{dir: map[string]bool{"hasTrustDialogAccepted": true}}})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config",
+		"--allowedTools", "mcp__gw__*", "--output-format", "json")
+	cmd.Dir = dir
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ANTHROPIC_BASE_URL=" + model, "ANTHROPIC_API_KEY=none",
+		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
+		"ENABLE_TOOL_SEARCH=false", "MCP_CONNECTION_NONBLOCKING=0"}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("claude: %v\n%.3000s", err, out)
+	}
+}
+
+// TestClaudeCodeUsesAllServersAtOneURL runs a real Claude Code against /mcp, behind which three
+// programs run in sandboxes: each role sees its part, under the servers' names.
+func TestClaudeCodeUsesAllServersAtOneURL(t *testing.T) {
+	program := claude(t)
+	g, docs := allServers(t, `package mcp.authz
+
+import rego.v1
+
+allow if {
+	"agent" in input.subject.roles
+	input.server.name == "files"
+	input.tool.name == "read_text_file"
+}
+
+allow if {
+	"agent" in input.subject.roles
+	input.server.name in {"memory", "reference"}
+	input.tool.name in {"create_entities", "test_simple_text"}
+}
+`, eras[1])
+	dir := t.TempDir()
+	writeJSON(t, filepath.Join(dir, "mcp.json"), map[string]any{"mcpServers": map[string]any{
+		"gw": map[string]string{"type": "http", "url": g.url("/mcp"), "headersHelper": fmt.Sprintf("%s token headers --config %s --role agent", binary, g.config)}}})
+	m := newModel(t, []step{
+		{"mcp__gw__files__read_text_file", map[string]any{"path": filepath.Join(docs, "a.txt")}},
+		{"mcp__gw__memory__create_entities", map[string]any{"entities": []any{map[string]any{"name": "claude", "entityType": "agent", "observations": []string{"asks"}}}}},
+		{"mcp__gw__reference__test_simple_text", map[string]any{}},
+	}, nil)
+	runClaude(t, program, dir, m.url)
+	tools, results := m.saw()
+	slices.Sort(tools)
+	if want := []string{"mcp__gw__files__read_text_file", "mcp__gw__memory__create_entities", "mcp__gw__reference__test_simple_text"}; !slices.Equal(tools, want) {
+		t.Errorf("the model was offered %v, want %v", tools, want)
+	}
+	for i, want := range []string{"the text of a", "claude", "simple text response"} {
+		if i >= len(results) || !strings.Contains(results[i], want) {
+			t.Errorf("results %q: want %q in number %d", results, want, i+1)
 		}
 	}
 }

@@ -60,3 +60,35 @@ deny contains "errors are not asked for here" if {
 		})
 	}
 }
+
+// TestInspectorWorksWithAllServers drives the MCP Inspector at /mcp in both eras, before servers of
+// the older one that are programs.
+func TestInspectorWorksWithAllServers(t *testing.T) {
+	g, docs := allServers(t, allowTesters, eras[0])
+	token := g.token(t, "tester")
+	for _, e := range eras {
+		t.Run(e.name, func(t *testing.T) {
+			inspect := func(args ...string) string {
+				args = append([]string{"--cli", "--server-url", g.url("/mcp"), "--transport", "http", "--protocol-era", e.name,
+					"--stored-auth-only", "--format", "json", "--header", "Authorization: Bearer " + token}, args...)
+				out, code := nodeProgram(t, t.TempDir(), "mcp-inspector", args...)
+				if code != 0 {
+					t.Errorf("%v: exit %d\n%s", args[len(args)-2:], code, out)
+				}
+				return out
+			}
+			if out := inspect("--method", "tools/list"); !strings.Contains(out, `"thinking__sequentialthinking"`) || !strings.Contains(out, `"reference__test_simple_text"`) {
+				t.Errorf("tools/list: %s", out)
+			}
+			if out := inspect("--method", "tools/call", "--tool-name", "files__read_text_file", "--tool-arg", "path="+docs+"/a.txt"); !strings.Contains(out, "the text of a") {
+				t.Errorf("tools/call: %s", out)
+			}
+			if out := inspect("--method", "prompts/list"); !strings.Contains(out, `"things__`) {
+				t.Errorf("prompts/list: %s", out)
+			}
+			if out := inspect("--method", "resources/list"); !strings.Contains(out, `"sallyport://`) {
+				t.Errorf("resources/list: %s", out)
+			}
+		})
+	}
+}
