@@ -18,7 +18,8 @@
 //
 // Not bridged, and refused in so many words: subscriptions to resources, a question from a server
 // to a client that did not declare that it can be asked, and a newer server's wish to be asked
-// again without an input from the client.
+// again without an input from the client. Not heard is what an older server says on the stream of
+// its session instead of that of a call; nor is an answer fetched anew whose stream broke.
 //
 // Values are not decoded and written anew: a message in another form is made of pieces of the
 // bytes that came, and read strictly once more before it is sent.

@@ -101,6 +101,7 @@ func (noRecord) Digest([]byte) string                        { return "" }
 type caller struct {
 	r       *room
 	subject string
+	token   string // made for each request where it is ""; tokens live five minutes
 	session string
 	can     string // capabilities of a client of the newer protocol
 }
@@ -183,7 +184,11 @@ func (c *caller) do(ctx context.Context, method, body string, headers ...string)
 	req := httptest.NewRequestWithContext(ctx, method, identitytest.URL+"/mcp", strings.NewReader(body))
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json, text/event-stream")
-	req.Header.Set("Authorization", "Bearer "+c.r.issuer.Mint(c.subject))
+	token := c.token
+	if token == "" {
+		token = c.r.issuer.Mint(c.subject)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
 	if c.session != "" {
 		req.Header.Set(wire.HeaderSession, c.session)
 	}

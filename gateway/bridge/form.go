@@ -125,7 +125,8 @@ func (l *Link) toNewer(out gateway.Outbound, id []byte, more ...member) (gateway
 			return nil // a client of the older protocol has no say in them
 		}
 		return value
-	}, member{quoted(metaVersion), quoted(wire.V20260728)}, member{quoted(metaCapabilities), capabilities(out.Can)}, member{quoted(metaClient), []byte(clientInfo)})
+	}, member{quoted(metaVersion), quoted(wire.V20260728)}, member{quoted(metaCapabilities), capabilities(out.Can)}, member{quoted(metaClient), []byte(clientInfo)},
+		member{quoted(metaLevel), level(out.Level)})
 	params = object(params, func(name string, value []byte) []byte {
 		switch name {
 		case "_meta", "requestState", "inputResponses":
@@ -134,6 +135,14 @@ func (l *Link) toNewer(out gateway.Outbound, id []byte, more ...member) (gateway
 		return value
 	}, append([]member{{quoted("_meta"), meta}}, more...)...)
 	return remade(out, request(id, msg.Method, params), h, l.o.Limits)
+}
+
+// level is the level of log messages that an older client has set for its session, if any.
+func level(set string) []byte {
+	if set == "" {
+		return nil
+	}
+	return quoted(set)
 }
 
 // remade is out with another body and other headers. The body is decoded as the client's was: it

@@ -229,3 +229,18 @@ func TestSameNewerRevisionPassesUnchanged(t *testing.T) {
 		}
 	})
 }
+
+// A completion names what it is about in its body alone.
+func TestOlderClientsCompletionReachesANewerServer(t *testing.T) {
+	up := &newerServer{answer: func(_ context.Context, _ gateway.Outbound, msg *wire.Message) (*gateway.Reply, error) {
+		return replied(msg, `{"resultType":"complete","completion":{"values":[]}}`)
+	}}
+	bubble(t, up, Options{}, func(t *testing.T, r *room) {
+		r.older("ann", `{}`).post(t.Context(), `{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":{"ref":{"type":"ref/resource","uri":"sallyport://files/x:{y}"},"argument":{"name":"y","value":"v"}}}`).
+			wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"completion":{"values":[]}}}`)
+		out := up.sent[0]
+		if uri := text(memberOf(memberOf(out.Body, "params"), "ref"), "uri"); uri != "x:{y}" || out.Header[wire.HeaderName] != nil {
+			t.Errorf("sent %s with %s %q; want the server's own URI and no name", out.Body, wire.HeaderName, out.Header[wire.HeaderName])
+		}
+	})
+}

@@ -282,3 +282,42 @@ func TestClientsWithoutASessionAreNotMixedUp(t *testing.T) {
 		}
 	})
 }
+
+// The policy keeps a question from the client, not from being answered.
+func TestQuestionThatThePolicyKeepsBackIsRefusedAtTheServer(t *testing.T) {
+	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("roots/list", `{}`)) }}
+	bubbleUnder(t, "package mcp.authz\nallow if input.action == \"tools/call\"", up, Options{}, func(t *testing.T, r *room) {
+		r.older("ann", `{"roots":{}}`).call(`1`, "ask", `{}`, "", "").
+			wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"got":{"code":403,"message":"refused by the gateway's policy"}}}`)
+		if err := r.link.Refuse(t.Context(), "gone", gateway.Party{}, []byte(`1`)); err != nil {
+			t.Errorf("a question of a session that has gone: %v; want nothing to do", err)
+		}
+	})
+}
+
+func TestLevelIsSetInOpenSessionsAndInThoseThatFollow(t *testing.T) {
+	set := func(c *caller, level string) {
+		t.Helper()
+		c.post(context.Background(), `{"jsonrpc":"2.0","id":1,"method":"logging/setLevel","params":{"level":"`+level+`"}}`).wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{}}`)
+	}
+	old := &olderServer{whole: true, answer: func(k *talk) { k.result(`{}`) }}
+	bubble(t, old, Options{}, func(t *testing.T, r *room) {
+		ann, bob := r.older("ann", `{}`), r.older("bob", `{}`)
+		ann.call(`1`, "echo", `{}`, "", "").wait()
+		set(ann, "error")
+		set(bob, "debug")
+		bob.call(`1`, "echo", `{}`, "", "").wait()
+		want := []string{"initialize", "s1 notifications/initialized", "s1 logging/setLevel", "initialize", "s2 notifications/initialized", "s2 logging/setLevel"}
+		if diff := cmp.Diff(want, old.errands()); diff != "" {
+			t.Errorf("errands (-want +got):\n%s", diff)
+		}
+	})
+	up := &newerServer{answer: func(_ context.Context, _ gateway.Outbound, msg *wire.Message) (*gateway.Reply, error) {
+		return replied(msg, `{"resultType":"complete","level":`+string(memberOf(memberOf(msg.Params, "_meta"), metaLevel))+`}`)
+	}}
+	bubble(t, up, Options{}, func(t *testing.T, r *room) {
+		c := r.older("ann", `{}`)
+		set(c, "notice")
+		c.call(`1`, "echo", `{}`, "", `,"io.modelcontextprotocol/logLevel":"debug"`).wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"level":"notice"}}`)
+	})
+}
