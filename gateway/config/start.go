@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sallyport/gateway/egress"
@@ -52,10 +53,7 @@ func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdo
 	if err != nil {
 		return nil, err
 	}
-	m := l.server.implied
-	spec := sandbox.Spec{Name: l.name, Command: m.program, Args: l.server.Args, Env: all, Dir: m.dir, Read: m.read, Write: m.write,
-		Egress: len(m.egress) > 0 || len(m.registries) > 0, Hide: hidden(l.state)}
-	p, err := l.sandboxes.Start(spec, stdin, stdout, stderr, l.log)
+	p, err := l.sandboxes.Start(l.spec(all), stdin, stdout, stderr, l.log)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +67,30 @@ func (l *launcher) start(ctx context.Context, env map[string]string, stdin, stdo
 		}()
 	}
 	return p, nil
+}
+
+// spec is what the server may do. Of the gateway's own directory it sees nothing, whatever it may
+// read, but for caches of packages that it was given.
+func (l *launcher) spec(env map[string]string) sandbox.Spec {
+	m, box := l.server.implied, l.server.Sandbox
+	spec := sandbox.Spec{Name: l.name, Command: m.program, Args: l.server.Args, Env: env, Dir: m.dir,
+		Egress: len(m.egress) > 0 || len(m.registries) > 0, Hide: []string{l.state},
+		Limits: sandbox.Limits{MemoryBytes: int64(box.Memory), TmpBytes: int64(box.Tmp), FileBytes: int64(box.FileSize),
+			Processes: box.Processes, Files: box.Files, CPUSeconds: int(box.CPUTime.Std().Seconds())}}
+	for _, list := range []struct {
+		paths []string
+		to    *[]string
+		write bool
+	}{{m.read, &spec.Read, false}, {m.write, &spec.Write, true}} {
+		for _, path := range list.paths {
+			if strings.HasPrefix(path, filepath.Join(l.state, cacheDir)+"/") {
+				spec.Own = append(spec.Own, sandbox.Own{Path: path, Write: list.write})
+			} else {
+				*list.to = append(*list.to, path)
+			}
+		}
+	}
+	return spec
 }
 
 // bare is the command of a server without a sandbox. Even then it gets no more of the gateway's

@@ -8,16 +8,21 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
+// leastData is the least memory of one process that can be enforced without a cgroup: the helper has
+// the limit as well.
+const leastData = 256 << 20
+
 // limit sets what the kernel enforces from inside. bounded says that a cgroup bounds the number of
 // processes. Without one, something else must: RLIMIT_NPROC does not hold for the machine's root,
 // whose number a gateway that runs as root gives to the program as well.
 func limit(l Limits, bounded bool) error {
-	data := uint64(l.MemoryBytes)
+	data := uint64(max(l.MemoryBytes, leastData))
 	if bounded { // memory with it, in one group; this only keeps one process from taking the others down
 		data *= 2
 	}
@@ -97,11 +102,35 @@ var kinds = map[string]group{
 	"":       {processes: "pids.max", memory: "memory.max", swap: "memory.swap.max"},
 }
 
-var groupCounter atomic.Int64
+var (
+	groupCounter atomic.Int64
+	sweep        sync.Once
+)
+
+// removeStale removes the empty groups of gateways that were killed.
+func removeStale() {
+	for controller := range kinds {
+		parent, ok := groupParent(controller)
+		if !ok {
+			continue
+		}
+		old, err := filepath.Glob(filepath.Join(parent, "sallyport-*-*"))
+		if err != nil {
+			continue
+		}
+		for _, dir := range old {
+			pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), "sallyport-"), "-")
+			if _, err := os.Stat("/proc/" + pid); err != nil {
+				_ = os.Remove(dir) // one that is not empty stays
+			}
+		}
+	}
+}
 
 // confine puts the process pid, before it has started anything, into groups of its own. That takes
 // the kernel milliseconds, so it is done before anybody waits.
 func confine(pid int) (g cgroups) {
+	sweep.Do(removeStale)
 	name := fmt.Sprintf("sallyport-%d-%d", os.Getpid(), groupCounter.Add(1))
 	for controller, kind := range kinds {
 		dir, ok := groupParent(controller)

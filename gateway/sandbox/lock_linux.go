@@ -33,7 +33,7 @@ func lock(s Spec) error {
 
 func rules(s Spec) []landlock.Rule {
 	var roDirs, roFiles, rwDirs, rwFiles []string
-	for _, e := range planOf(s) {
+	for _, e := range append(planOf(s), ownOf(s)...) {
 		switch {
 		case e.link != "":
 		case e.dir && e.write:

@@ -21,7 +21,7 @@ func newRoot(s Spec) error {
 	}
 	// Below /proc nothing is that a sandbox may name, so the new root can stand there.
 	const root = "/proc"
-	plan := planOf(s) // while everything can be seen
+	plan, kept := planOf(s), ownOf(s) // while everything can be seen
 	if err := unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=4m,nr_inodes=16384"); err != nil {
 		return missing(partMounts, fmt.Errorf("mount tmpfs: %w", err))
 	}
@@ -37,7 +37,7 @@ func newRoot(s Spec) error {
 	if err := b.furnish(); err != nil {
 		return missing(partMounts, err)
 	}
-	if err := b.hide(s.Hide); err != nil {
+	if err := b.hide(s.Hide, kept); err != nil {
 		return missing(partMounts, err)
 	}
 	if err := b.proc(); err != nil {
@@ -96,6 +96,17 @@ func planOf(s Spec) []entry {
 	add(s.Write, true)
 	slices.SortStableFunc(plan, func(a, b entry) int { return strings.Count(a.at, "/") - strings.Count(b.at, "/") })
 	return plan
+}
+
+// ownOf lists what lies below something hidden and is shown all the same.
+func ownOf(s Spec) []entry {
+	var own []entry
+	for _, o := range s.Own {
+		if real, err := filepath.EvalSymlinks(o.Path); err == nil {
+			own = append(own, entry{at: real, real: real, dir: true, write: o.Write})
+		}
+	}
+	return own
 }
 
 type builder struct{ root string }
@@ -213,23 +224,40 @@ func (b builder) furnish() error {
 
 var devices = []string{"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}
 
-// hide covers what lies below something visible and is nobody's business.
-func (b builder) hide(paths []string) error {
+// hide covers what is nobody's business, empty but for what is the program's own.
+func (b builder) hide(paths []string, own []entry) error {
+	var covered []string
 	for _, path := range paths {
 		real, err := filepath.EvalSymlinks(path)
 		if err != nil {
-			continue
+			continue // it is not there
 		}
-		if _, err := os.Lstat(b.root + real); err != nil {
+		target := b.root + real
+		if _, err := os.Lstat(target); err != nil {
 			continue // not visible anyway
 		}
-		if isDir(real) {
-			err = unix.Mount("tmpfs", b.root+real, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=000,size=4k")
-		} else {
-			err = unix.Mount("/dev/null", b.root+real, "", unix.MS_BIND, "")
+		if !isDir(real) {
+			if err := unix.Mount("/dev/null", target, "", unix.MS_BIND, ""); err != nil {
+				return fmt.Errorf("hide %s: %w", path, err)
+			}
+			continue
 		}
-		if err != nil {
+		if err := unix.Mount("tmpfs", target, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=64k"); err != nil {
 			return fmt.Errorf("hide %s: %w", path, err)
+		}
+		covered = append(covered, target)
+	}
+	for _, e := range own {
+		if err := os.MkdirAll(b.root+e.at, 0o755); err != nil {
+			return fmt.Errorf("%s: %w", e.at, err)
+		}
+		if err := b.place(e); err != nil {
+			return fmt.Errorf("%s: %w", e.at, err)
+		}
+	}
+	for _, target := range covered {
+		if err := setAttr(target, unix.MOUNT_ATTR_RDONLY, false); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -86,7 +86,7 @@ func TestMachineCanIsolate(t *testing.T) {
 
 func TestProgramSeesWhatItWasGivenAndNothingElse(t *testing.T) {
 	dir := t.TempDir()
-	for _, sub := range []string{"read", "write", "other", "read/hidden"} {
+	for _, sub := range []string{"read", "write", "other", "read/hidden", "read/hidden/own"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -96,10 +96,13 @@ func TestProgramSeesWhatItWasGivenAndNothingElse(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.WriteFile(filepath.Join(dir, "read/hidden/own/mine"), []byte("mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.Symlink("../other/secret", filepath.Join(dir, "read/link")); err != nil {
 		t.Fatal(err)
 	}
-	s := Spec{Read: []string{dir + "/read"}, Write: []string{dir + "/write"}, Hide: []string{dir + "/read/hidden"}, Env: map[string]string{"GIVEN": "yes"}}
+	s := Spec{Read: []string{dir + "/read"}, Write: []string{dir + "/write"}, Hide: []string{dir + "/read/hidden"}, Own: []Own{{dir + "/read/hidden/own", true}}, Env: map[string]string{"GIVEN": "yes"}}
 	t.Setenv("SECRET", "from the gateway's environment")
 	for _, c := range []struct{ name, script, want string }{
 		{"read", "cat " + dir + "/read/a", "content of read/a"},
@@ -107,7 +110,9 @@ func TestProgramSeesWhatItWasGivenAndNothingElse(t *testing.T) {
 		{"write where it may read", "echo x > " + dir + "/read/f", "Read-only file system"},
 		{"read beside", "cat " + dir + "/other/secret", "No such file"},
 		{"read through a link", "cat " + dir + "/read/link", "No such file"},
-		{"read what is hidden", "cat " + dir + "/read/hidden/key", "Permission denied"},
+		{"read what is hidden", "cat " + dir + "/read/hidden/key", "No such file"},
+		{"read its own below", "ls " + dir + "/read/hidden; cat " + dir + "/read/hidden/own/mine; echo x > " + dir + "/read/hidden/own/new; cat " + dir + "/read/hidden/own/new", "own\nmine\nx"},
+		{"write beside its own", "echo x > " + dir + "/read/hidden/f", "Read-only file system"},
 		{"home of the machine's root", "ls /root", "No such file"},
 		{"home", "echo x > $HOME/f && cat $HOME/f && pwd", "x\n" + Home},
 		{"tmp", "ls -A /tmp; echo end", "end"},

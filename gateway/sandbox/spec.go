@@ -21,8 +21,15 @@ type Spec struct {
 	Read    []string          // files and directories that it may read and execute; absolute, existing
 	Write   []string          // and those that it may change as well
 	Egress  bool              // sockets to ProxyAddr, whose listener the caller serves; else none at all
-	Hide    []string          // never visible, also below Read and Write
+	Hide    []string          // never visible, also below Read and Write, whatever is in it later
+	Own     []Own             // what is visible all the same, below Hide
 	Limits  Limits
+}
+
+// Own is a directory that the gateway keeps for the program.
+type Own struct {
+	Path  string
+	Write bool
 }
 
 // Limits bound a program and all that it starts. Zero fields take the defaults.
@@ -80,6 +87,11 @@ func (s Spec) Check() error {
 			if err := s.checkPath(path); err != nil {
 				errs = append(errs, fmt.Errorf("sandbox.%s: %w", list.name, err))
 			}
+		}
+	}
+	for _, o := range s.Own {
+		if !filepath.IsAbs(o.Path) || !isDir(o.Path) {
+			errs = append(errs, fmt.Errorf("sandbox: %s, which the gateway keeps for the server, is no directory", o.Path))
 		}
 	}
 	for name := range s.Env {
@@ -150,8 +162,11 @@ func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// Visible reports whether a path of the machine can be seen inside at all.
+// visible reports whether a path of the machine can be seen inside at all.
 func (s Spec) visible(path string) bool {
+	if slices.ContainsFunc(s.Own, func(o Own) bool { return within(path, o.Path) }) {
+		return true
+	}
 	for _, list := range [][]string{base, s.Read, s.Write, s.programPaths()} {
 		if slices.ContainsFunc(list, func(dir string) bool { return within(path, dir) }) {
 			return !slices.ContainsFunc(s.Hide, func(dir string) bool { return within(path, dir) })
