@@ -53,7 +53,7 @@ func (m *Message) readEnvelope(at *noted) *Error {
 		if !validID(id) {
 			return invalid(`"id" must be a string or an integer of at most 256 bytes`)
 		}
-		m.ID = id
+		m.ID, m.IDAt = id, at[atID]
 	}
 	if string(at.raw(m.Raw, atJSONRPC)) != `"2.0"` {
 		return invalid(`"jsonrpc" must be "2.0"`)
@@ -118,7 +118,7 @@ func (m *Message) readParams(at *noted) *Error {
 	if raw := at.raw(m.Raw, atMeta); raw != nil && raw[0] != '{' {
 		return badParams(`params: "_meta" must be an object`)
 	}
-	m.ProgressToken = at.raw(m.Raw, atProgressToken)
+	m.ProgressToken, m.TokenAt = at.raw(m.Raw, atProgressToken), at[atProgressToken]
 	if m.Arguments = at.raw(m.Raw, atArguments); m.Arguments != nil && m.Arguments[0] != '{' {
 		return badParams(`params: "arguments" must be an object`)
 	}

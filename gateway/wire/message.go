@@ -35,19 +35,21 @@ type Message struct {
 	Era     Era
 	Version string // the revision that applies; "" for initialize, whose own choice is InitVersion
 	Kind    Kind
-	Raw     []byte // exactly the bytes received
-	ID      []byte // raw; nil for a notification
-	Method  string // "" for a response
-	Params  []byte // raw object; nil when absent
+	Raw     []byte          // exactly the bytes received
+	ID      []byte          // raw; nil for a notification
+	Method  string          // "" for a response
+	Params  []byte          // raw object; nil when absent
+	IDAt    strictjson.Span // where ID stands in Raw; empty where it is nil
 
 	Name      string // tools/call, prompts/get: the name; resources/*: the URI; tasks/*: the task; completion: the name or URI referred to
 	Ref       string // completion/complete: "ref/prompt" or "ref/resource"
 	Arguments []byte // raw params.arguments, an object; nil when absent
 
-	ProgressToken   []byte // params._meta.progressToken, raw; nil when absent
-	RequestID       []byte // notifications/cancelled: params.requestId, raw; nil when absent
-	Cursor          string // lists
-	HasCursor       bool   // "" is a valid cursor
+	ProgressToken   []byte          // params._meta.progressToken, raw; nil when absent
+	TokenAt         strictjson.Span // where it stands in Raw; empty where it is nil
+	RequestID       []byte          // notifications/cancelled: params.requestId, raw; nil when absent
+	Cursor          string          // lists
+	HasCursor       bool            // "" is a valid cursor
 	RequestState    strictjson.Span
 	HasRequestState bool // then RequestState covers the JSON string in Raw, quotes included
 	IsRetry         bool // params.requestState or params.inputResponses is there (tasks/update has the latter too)

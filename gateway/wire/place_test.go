@@ -210,3 +210,27 @@ func TestDecodeReplyAgreesWithAPlainReader(t *testing.T) {
 		t.Error("no reply was accepted: the property was never looked at")
 	}
 }
+
+// Who replaces an id or a token replaces the bytes of it, wherever the same name or value stands
+// beside it.
+func TestSpansAreWhereTheValuesStand(t *testing.T) {
+	m, err := Decode([]byte(`{"x":{"id":7},"jsonrpc":"2.0","params":{"name":"n","_meta":{"progressToken":"7"},"arguments":{"id":7,"progressToken":"7"}},"\u0069d": 7 ,"method":"tools/call"}`), nil, Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := strings.Replace(strings.Replace(string(m.Raw), `"\u0069d": 7`, `"\u0069d": ID`, 1), `"progressToken":"7"}`, `"progressToken":TOKEN}`, 1)
+	got := Splice(Splice(m.Raw, m.IDAt, []byte("ID")), m.TokenAt, []byte("TOKEN"))
+	if string(got) != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	r, bad := DecodeReply([]byte(`{"result":{"id":7},"id":7,"jsonrpc":"2.0"}`), Limits{})
+	if bad != nil {
+		t.Fatal(bad)
+	}
+	if got := string(Splice(r.Raw, r.IDAt, []byte("ID"))); got != `{"result":{"id":7},"id":ID,"jsonrpc":"2.0"}` {
+		t.Errorf("reply: %s", got)
+	}
+	if r, _ = DecodeReply([]byte(`{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"m"}}`), Limits{}); !r.IDAt.Empty() {
+		t.Errorf("an error that answers nothing in particular has an id at %v", r.IDAt)
+	}
+}

@@ -12,9 +12,10 @@ import (
 type Reply struct {
 	Kind   Kind
 	Raw    []byte
-	ID     []byte // raw; nil for a notification, and for an error that answers no request in particular
-	Method string // of a request or notification; any name, known or not
-	Params []byte // raw; nil when absent
+	ID     []byte          // raw; nil for a notification, and for an error that answers no request in particular
+	IDAt   strictjson.Span // where ID stands in Raw; empty where it is nil
+	Method string          // of a request or notification; any name, known or not
+	Params []byte          // raw; nil when absent
 
 	Result                 []byte // raw; nil when absent
 	ResultStart, ResultEnd int    // of Result in Raw
@@ -94,7 +95,7 @@ func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
 	if string(get(ofJSONRPC)) != `"2.0"` {
 		return nil, errors.New("not a JSON-RPC 2.0 message")
 	}
-	r := &Reply{Raw: raw, ID: get(ofID), Params: get(ofParams), Result: get(ofResult), Error: get(ofError)}
+	r := &Reply{Raw: raw, ID: get(ofID), IDAt: at[ofID], Params: get(ofParams), Result: get(ofResult), Error: get(ofError)}
 	r.ResultStart, r.ResultEnd = at[ofResult].Start, at[ofResult].End
 	if m := get(ofMethod); m != nil {
 		if m[0] != '"' || len(m) == len(`""`) {
@@ -113,7 +114,7 @@ func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
 
 func (r *Reply) classify() error {
 	if string(r.ID) == "null" && r.Error != nil {
-		r.ID = nil // JSON-RPC's answer to a message whose id could not be read
+		r.ID, r.IDAt = nil, strictjson.Span{} // JSON-RPC's answer to a message whose id could not be read
 	}
 	if r.ID != nil && !validID(r.ID) {
 		return errors.New(`"id" is neither a string nor an integer`)
