@@ -1,4 +1,5 @@
-// Package upstream carries requests to MCP servers over HTTP.
+// Package upstream carries requests to MCP servers: over HTTP, and to programs over their standard
+// input and output.
 //
 // An [HTTP] keeps connections open between requests. A request is written and its reply read
 // by the goroutine that asks: there is no goroutine per connection, and no buffer between the
@@ -17,8 +18,25 @@
 // that had been idle broke before a byte of the request was written, or when it broke before a
 // byte of the reply was read and the request is idempotent.
 //
+// A [Stdio] runs programs and answers as a server behind HTTP would. What a program writes is a
+// line for each message, and lines are judged one by one:
+//
+//   - One that answers a call goes to that call alone, under the id that the caller used. Ids and
+//     progress tokens are replaced by ours on the way in, so two callers may use the same.
+//   - One that is no message ends the program if it has answered nothing yet; later it fails the
+//     call that it must belong to, where there is only one, and is logged. The 101st ends it.
+//   - One over the limit fails the call that its first or last bytes name.
+//   - A question goes to the client whose call is under way, or to the only one that listens. Where
+//     there are several, or the process is shared by principals, the program hears that there is
+//     nobody to ask. So it is with notifications that name neither a call nor a subscription.
+//
+// A process speaks one of the protocol's eras, since a program that speaks both may take its first
+// message for the choice. It ends when nobody has used it for a time, when three calls in a row
+// hear nothing at all, or when it does not read its input; and is started again, after a pause
+// that grows, when somebody asks for it.
+//
 // Out of scope: HTTP/2 (it costs more than HTTP/1.1 in Go and shares one connection among
-// callers), proxies, and servers that speak over stdio.
+// callers), and proxies.
 //
 // The package imports gateway, which defines the interface it implements. It may be imported
 // by gateway/config and cmd/sallyport.

@@ -3,13 +3,13 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"sallyport/gateway"
+	"sallyport/gateway/wire"
 )
 
 // Child is a program that runs.
@@ -80,46 +80,35 @@ func (c StdioConfig) orDefault() StdioConfig {
 // gateway it looks like one that speaks streamable HTTP, with a session for each client. It is
 // safe for concurrent use.
 type Stdio struct {
-	cfg StdioConfig
+	cfg     StdioConfig
+	base    context.Context // ends with the server: no start outlives it
+	stop    context.CancelFunc
+	running sync.WaitGroup // processes; added to only while their place is held
 
-	mu        sync.Mutex // guards all below
-	instances map[string]*instance
-	modern    verdict // whether the program speaks the newer protocol
-	closed    bool
-	running   sync.WaitGroup
+	mu     sync.Mutex // guards all below
+	places map[key]*place
+	eras   eras
+	health Health
+	closed bool
 }
 
-// verdict is yes, no, or not known yet.
-type verdict uint8
-
-const (
-	unknown verdict = iota
-	yes
-	no
-)
-
-// instance is the place of one process: the one that runs, or when the next may start.
-type instance struct {
-	mu       sync.Mutex // held while a process starts; guards all below
-	proc     *process
-	failures int
-	next     time.Time // no start before this
-	failed   error     // why the last one ended
+// Health is what there is to say of a server that is a program.
+type Health struct {
+	Running   int       // processes now
+	Failures  int       // processes that could not start, or ended otherwise than by our wish
+	BadLines  int       // lines of output that were no message
+	LastError error     // of the newest failure; nil where there was none
+	At        time.Time // of LastError
 }
-
-// Back-off between a process that failed and the next.
-const (
-	firstRestart   = 250 * time.Millisecond
-	longestRestart = 30 * time.Second
-	settled        = time.Minute // a process that ran this long failed for a reason of its own
-)
 
 // NewStdio returns the server that cfg describes. It starts nothing yet.
 func NewStdio(cfg StdioConfig) (*Stdio, error) {
 	if cfg.Start == nil {
 		return nil, errors.New("stdio server: nothing to start")
 	}
-	return &Stdio{cfg: cfg.orDefault(), instances: map[string]*instance{}}, nil
+	s := &Stdio{cfg: cfg.orDefault(), places: map[key]*place{}}
+	s.base, s.stop = context.WithCancel(context.Background())
+	return s, nil
 }
 
 // RefreshEvery is how often it is worth asking for the tools again: a process says itself when
@@ -129,155 +118,107 @@ func (s *Stdio) RefreshEvery() time.Duration { return 30 * time.Minute }
 // StartTimeout is how long a process may take until it has answered the handshake.
 func (s *Stdio) StartTimeout() time.Duration { return s.cfg.StartTimeout }
 
-// keyOf names the process that serves p. The gateway itself has one of its own, so that no
-// principal's state is in what everybody's catalogue is made from.
-func (s *Stdio) keyOf(p gateway.Party) string {
-	switch {
-	case s.cfg.Instance == Shared:
-		return "all"
-	case p.Key == "":
-		return "own"
-	case s.cfg.Instance == PerPrincipal:
-		return "for " + p.Key
-	default:
-		return "for " + p.Key + "\x00" + p.Grant
-	}
-}
-
-// process returns the running process for p, and starts it where there is none.
-func (s *Stdio) process(ctx context.Context, p gateway.Party) (*process, error) {
-	key := s.keyOf(p)
-	in, err := s.instance(key)
-	if err != nil {
-		return nil, err
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	if in.proc != nil && in.proc.alive() {
-		in.proc.touch()
-		return in.proc, nil
-	}
-	if in.proc != nil {
-		in.noteEnd()
-	}
-	if wait := time.Until(in.next); wait > 0 {
-		return nil, fmt.Errorf("%w: %w; it is tried again in %v", gateway.ErrUnreachable, in.failed, wait.Round(10*time.Millisecond))
-	}
-	// A start is everybody's who waits for it, so it does not end with the one who was first.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.StartTimeout)
-	defer cancel()
-	proc, err := s.start(ctx, key, p)
-	if err != nil {
-		in.back(err)
-		return nil, fmt.Errorf("%w: %w", gateway.ErrUnreachable, err)
-	}
-	in.proc = proc
-	return proc, nil
-}
-
-func (s *Stdio) instance(key string) (*instance, error) {
+// Health says how the server's processes are.
+func (s *Stdio) Health() Health {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil, fmt.Errorf("%w: the server has been removed", gateway.ErrUnreachable)
-	}
-	in := s.instances[key]
-	if in == nil {
-		if err := s.makeRoom(); err != nil {
-			return nil, err
+	h := s.health
+	for _, at := range s.places {
+		if p := at.proc.Load(); p != nil && p.alive() {
+			h.Running++
 		}
-		in = &instance{}
-		s.instances[key] = in
 	}
-	return in, nil
+	return h
 }
 
-// makeRoom ends the process unused longest when there are as many as there may be. It must be
-// called with mu held.
-func (s *Stdio) makeRoom() error {
-	if len(s.instances) < s.cfg.MaxProcesses {
-		return nil
-	}
-	var oldest string
-	var since time.Time
-	for key, in := range s.instances {
-		if !in.mu.TryLock() {
-			continue // starting
-		}
-		at, idle := time.Time{}, true
-		if in.proc != nil && in.proc.alive() {
-			at, idle = in.proc.idleSince()
-		}
-		in.mu.Unlock()
-		if idle && (oldest == "" || at.Before(since)) {
-			oldest, since = key, at
-		}
-	}
-	if oldest == "" {
-		return fmt.Errorf("%w: %d processes of it run already and none is idle", gateway.ErrUnreachable, len(s.instances))
-	}
-	in := s.instances[oldest]
-	delete(s.instances, oldest)
-	if in.proc != nil {
-		in.proc.end("to make room for another")
-	}
-	return nil
+// failed notes for [Stdio.Health] that a process did not do.
+func (s *Stdio) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health.Failures++
+	s.health.LastError, s.health.At = err, time.Now()
 }
 
-// noteEnd counts a process that has ended by itself. It must be called with mu held.
-func (in *instance) noteEnd() {
-	p := in.proc
-	in.proc = nil
-	if p.wanted() {
-		return
+// EndGrant ends the processes that are a grant's own, with what is under way in them: the grant is
+// over.
+func (s *Stdio) EndGrant(grant string) {
+	s.mu.Lock()
+	var over []*place
+	for k, at := range s.places {
+		if grant != "" && k.grant == grant {
+			over = append(over, at)
+			delete(s.places, k)
+		}
 	}
-	if time.Since(p.began) > settled {
-		in.failures = 0
+	s.mu.Unlock()
+	for _, at := range over {
+		at.leave(errGrantOver)
 	}
-	in.back(p.reason())
 }
 
-// back puts the next start off. It must be called with mu held.
-func (in *instance) back(err error) {
-	wait := min(firstRestart<<min(in.failures, 10), longestRestart)
-	in.failures++
-	in.next, in.failed = time.Now().Add(wait), err
-}
+var (
+	errGrantOver = errors.New("the grant that it was for is over")
+	errRemoved   = errors.New("the server is no longer configured, or the gateway is stopping")
+)
 
 // Close takes no more calls, waits at most 10 s for those under way, and ends all processes.
 func (s *Stdio) Close() {
 	s.mu.Lock()
 	s.closed = true
-	var all []*process
-	for _, in := range s.instances {
-		in.mu.Lock() // waits for a start under way
-		if in.proc != nil {
-			all = append(all, in.proc)
-		}
-		in.mu.Unlock()
-	}
+	places := s.places
+	s.places = map[key]*place{}
 	s.mu.Unlock()
+	s.stop()
 	const patience = 10 * time.Second
 	deadline := time.Now().Add(patience)
-	for _, p := range all {
-		p.drain(time.Until(deadline))
-		p.end("the server is no longer configured, or the gateway is stopping")
+	var drained sync.WaitGroup
+	for _, at := range places {
+		drained.Go(func() {
+			if p := at.proc.Load(); p != nil {
+				p.drain(time.Until(deadline))
+			}
+			at.leave(errRemoved)
+		})
 	}
+	drained.Wait()
 	s.running.Wait()
 }
 
-// Running is how many processes run.
-func (s *Stdio) Running() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, in := range s.instances {
-		if in.mu.TryLock() {
-			if in.proc != nil && in.proc.alive() {
-				n++
-			}
-			in.mu.Unlock()
-		}
+// key says what a process is for. One process speaks one of the protocol's eras: a program that
+// speaks both may take the first message for its choice.
+type key struct {
+	owner     owner
+	principal string
+	grant     string
+	era       wire.Era
+}
+
+// owner is the kind of whom a process is for.
+type owner uint8
+
+const (
+	ofNobody owner = iota
+	ofAll
+	ofGateway
+	ofPrincipal
+)
+
+// String is what the log may say of an owner.
+func (o owner) String() string {
+	return [...]string{"nobody", "shared", "catalogue", "principal"}[o]
+}
+
+// keyOf names the process that serves p. The gateway itself has one of its own, so that no
+// principal's state is in what everybody's catalogue is made from.
+func (s *Stdio) keyOf(p gateway.Party, era wire.Era) key {
+	switch {
+	case s.cfg.Instance == Shared:
+		return key{owner: ofAll, era: era}
+	case p.Key == "":
+		return key{owner: ofGateway, era: era}
+	case s.cfg.Instance == PerPrincipal:
+		return key{owner: ofPrincipal, principal: p.Key, era: era}
+	default:
+		return key{owner: ofPrincipal, principal: p.Key, grant: p.Grant, era: era}
 	}
-	return n
 }

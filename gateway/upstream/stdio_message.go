@@ -2,11 +2,12 @@ package upstream
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,21 +16,15 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// edit is a value that goes out in another form.
-type edit struct {
-	at   strictjson.Span
-	with []byte
-}
-
-// appendLine appends a message as one line, with some values replaced. Line breaks in it stand
-// between values, since a string cannot hold them, so a space says the same.
-func appendLine(dst, raw []byte, edits ...edit) []byte {
-	slices.SortFunc(edits, func(a, b edit) int { return a.at.Start - b.at.Start })
+// appendLine appends a message as one line, with the values at some places replaced, which are in
+// order. Line breaks in it stand between values, since a string cannot hold them, so a space says
+// the same.
+func appendLine(dst, raw, with []byte, places ...strictjson.Span) []byte {
 	from, start := 0, len(dst)
-	for _, e := range edits {
-		dst = append(dst, raw[from:e.at.Start]...)
-		dst = append(dst, e.with...)
-		from = e.at.End
+	for _, at := range places {
+		dst = append(dst, raw[from:at.Start]...)
+		dst = append(dst, with...)
+		from = at.End
 	}
 	dst = append(dst, raw[from:]...)
 	line := dst[start:]
@@ -56,74 +51,54 @@ func at(raw []byte, path ...string) (strictjson.Span, bool) {
 	return span, true
 }
 
-// replace returns raw with the value below path replaced, or raw where there is none.
-func replace(raw, with []byte, path ...string) []byte {
-	span, ok := at(raw, path...)
-	if !ok {
-		return raw
-	}
-	return wire.Splice(raw, span, with)
-}
+// errGone is returned when a process cannot take a message any more, before any of it was written.
+var errGone = errors.New("the process has just ended")
 
-// begin registers a call and writes it, under an id of ours: two callers may use the same.
-func (p *process) begin(msg *wire.Message, peer *peer) (*asking, error) {
-	c := &asking{p: p, raw: msg.ID, token: msg.ProgressToken, msg: msg, peer: peer}
-	c.init(4 * p.s.cfg.MaxMessage)
+// begin registers a call and writes it, under an id of ours: two callers may use the same. The
+// context bounds how long it may take until there is room for it.
+func (p *process) begin(ctx context.Context, msg *wire.Message, peer *peer, then func(bool)) (*asking, error) {
+	c := &asking{p: p, msg: msg, peer: peer, began: time.Now(), status: http.StatusOK, then: then}
+	c.init(4*p.s.cfg.MaxMessage, c.began)
 	p.mu.Lock()
-	if p.ended || p.err != nil {
-		p.mu.Unlock()
-		return nil, fmt.Errorf("%w: %w", gateway.ErrUnreachable, p.reason())
+	if p.state != running {
+		defer p.mu.Unlock()
+		return nil, fmt.Errorf("%w: %w", errGone, upstreamErr(p.err))
 	}
 	p.last++
 	c.id = p.last
 	p.calls[c.id] = c
 	p.mu.Unlock()
-	id := strconv.AppendInt(nil, c.id, 10)
-	idAt, _ := at(msg.Raw, "id")
-	edits := []edit{{idAt, id}}
-	if c.token != nil {
-		if tokenAt, ok := at(msg.Raw, "params", "_meta", "progressToken"); ok {
-			edits = append(edits, edit{tokenAt, id})
-		}
+	var digits [20]byte
+	id := strconv.AppendInt(digits[:0], c.id, 10)
+	places := [2]strictjson.Span{msg.IDAt, msg.TokenAt}
+	n := 2
+	if msg.TokenAt.Empty() {
+		n = 1
+	} else if msg.TokenAt.Start < msg.IDAt.Start {
+		places[0], places[1] = places[1], places[0]
 	}
-	if err := p.out.add(func(dst []byte) []byte { return appendLine(dst, msg.Raw, edits...) }); err != nil {
+	err := p.out.add(ctx, func(dst []byte) []byte { return appendLine(dst, msg.Raw, id, places[:n]...) })
+	if err != nil {
 		c.forget()
-		return nil, p.why(err)
+		if ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errGone, upstreamErr(err))
+		}
+		return nil, err
 	}
 	return c, nil
 }
 
-// why is the reason behind a write that failed: a program that has ended says more than its
-// pipe.
-func (p *process) why(err error) error {
-	if errors.Is(err, gateway.ErrTimeout) {
-		return err
-	}
-	select {
-	case <-p.gone:
-		return fmt.Errorf("%w: %w", gateway.ErrUnreachable, p.reason())
-	case <-time.After(3 * time.Second): // longer than wait gives it
-		return err
-	}
-}
-
-func (c *asking) forget() {
-	c.p.mu.Lock()
-	defer c.p.mu.Unlock()
-	delete(c.p.calls, c.id)
-}
-
-// cancel tells the program that nobody waits for a call.
-func (p *process) cancel(id int64) error {
-	return p.out.add(func(dst []byte) []byte {
+// cancel tells the program that nobody waits for a call, unless it is too far behind to hear it.
+func (p *process) cancel(id int64) {
+	_ = p.out.addNow(func(dst []byte) []byte {
 		return fmt.Appendf(dst, `{"jsonrpc":"2.0","method":%q,"params":{"requestId":%d}}`+"\n", wire.NotifyCancelled, id)
 	})
 }
 
 // write sends a message as it is.
 func (p *process) write(raw []byte) error {
-	if err := p.out.add(func(dst []byte) []byte { return appendLine(dst, raw) }); err != nil {
-		return p.why(err)
+	if err := p.out.addNow(func(dst []byte) []byte { return appendLine(dst, raw, nil) }); err != nil {
+		return upstreamErr(err)
 	}
 	return nil
 }
@@ -136,7 +111,7 @@ func (p *process) read(f interface {
 	Read([]byte) (int, error)
 	Close() error
 }) {
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	in := newLineReader(f, p.s.cfg.MaxMessage)
 	for {
 		line, whole, err := in.next()
@@ -145,7 +120,7 @@ func (p *process) read(f interface {
 		case !whole:
 			p.tooLong(line)
 		default:
-			p.take(bytes.Clone(line))
+			p.take(line)
 		}
 		if err != nil {
 			return
@@ -153,16 +128,19 @@ func (p *process) read(f interface {
 	}
 }
 
-// take sorts one message.
+// take sorts one message. line is the reader's: what is kept of it is copied.
 func (p *process) take(line []byte) {
 	reply, err := wire.DecodeReply(line, wire.Limits{})
 	if err != nil {
 		p.badLine(line, err)
 		return
 	}
+	p.mu.Lock()
+	p.heard, p.silent = time.Now(), 0
+	p.mu.Unlock()
 	switch reply.Kind {
 	case wire.Response:
-		p.answered(reply)
+		p.answer(reply)
 	case wire.Notification:
 		p.notified(reply)
 	case wire.Request:
@@ -175,24 +153,24 @@ func (p *process) take(line []byte) {
 func (p *process) badLine(line []byte, err error) {
 	p.mu.Lock()
 	p.bad++
-	first, many := p.settling, p.bad > mostBad
-	var only *asking
-	if len(p.calls) == 1 {
-		for _, c := range p.calls {
-			only = c
-		}
-	}
+	first, many := !p.answered, p.bad > mostBad
 	p.mu.Unlock()
-	what := fmt.Sprintf("the server wrote %.80q to stdout, where only MCP messages may be (%v); let it log to stderr", line, err)
-	p.log.Warn("server wrote what is no message", slog.String("problem", what))
-	switch {
-	case first || many:
-		p.end(what)
-		p.child.Kill()
-	case only != nil:
-		only.forget()
+	p.s.badLine()
+	what := fmt.Errorf("the server wrote %.80q to stdout, where only MCP messages may be (%w); let it log to stderr", line, err)
+	if first || many {
+		p.breakOff(what)
+		return
+	}
+	p.log.Warn("server wrote what is no message", slog.Any("problem", what))
+	if only := p.onlyCall(); only != nil && only.forget() {
 		only.fail(fmt.Errorf("%w: a line that is no MCP message", gateway.ErrGarbage))
 	}
+}
+
+func (s *Stdio) badLine() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health.BadLines++
 }
 
 // Where the id of an answer stands that is too long to be read: at the one end or the other.
@@ -211,100 +189,71 @@ func (p *process) tooLong(line []byte) {
 		id, _ = strconv.ParseInt(string(m[1]), 10, 64)
 	}
 	p.mu.Lock()
+	p.heard, p.silent = time.Now(), 0
 	c := p.calls[id]
-	if c == nil && len(p.calls) == 1 {
-		for _, only := range p.calls {
-			c = only
-		}
-	}
 	p.mu.Unlock()
-	if c != nil {
-		c.forget()
+	if c == nil {
+		c = p.onlyCall()
+	}
+	if c != nil && c.forget() {
 		c.fail(fmt.Errorf("%w: a line of over %d bytes", gateway.ErrTooLarge, p.s.cfg.MaxMessage))
 	}
 }
 
-// answered gives an answer to who asked, under the id that was asked with.
-func (p *process) answered(reply *wire.Reply) {
+// answer gives an answer to who asked, under the id that was asked with.
+func (p *process) answer(reply *wire.Reply) {
 	id, err := strconv.ParseInt(string(reply.ID), 10, 64)
 	p.mu.Lock()
 	c := p.calls[id]
+	if c == nil && p.late != nil && p.late.id == id {
+		c = p.late
+	}
 	if err == nil && c != nil {
 		delete(p.calls, id)
-		p.settling = false
-		p.used = time.Now()
+		p.answered = true
+		p.used = p.heard
 	}
 	p.mu.Unlock()
-	if err != nil || c == nil {
+	switch {
+	case err != nil || c == nil:
 		p.log.Debug("server answered what nobody asked")
-		return
+	case c.then != nil:
+		c.then(reply.Result != nil)
+	default:
+		raw := wire.Splice(reply.Raw, reply.IDAt, c.msg.ID)
+		if c.endless() {
+			raw = replace(raw, c.msg.ID, "result", "_meta", subscriptionID)
+		}
+		c.status = statusOf(c.msg.Era, reply.Error)
+		c.put(raw, true)
 	}
-	raw := replace(reply.Raw, c.raw, "id")
-	if c.msg.Method == wire.MethodListen {
-		raw = replace(raw, c.raw, "result", "_meta", subscriptionID)
-	}
-	c.put(raw, true)
 }
 
-const subscriptionID = "io.modelcontextprotocol/subscriptionId"
-
-// notified passes a notification to whom it belongs.
-func (p *process) notified(reply *wire.Reply) {
-	if c, path := p.callOf(reply); c != nil {
-		value := c.raw
-		if path[len(path)-1] == "progressToken" {
-			value = c.token
-		}
-		c.put(replace(reply.Raw, value, path...), false)
-		return
+// statusOf is the HTTP status that the newer protocol has for an error (Streamable HTTP, "Server
+// Validation"); the older one has none.
+func statusOf(era wire.Era, rpcError []byte) int {
+	if rpcError == nil || era != wire.Modern {
+		return http.StatusOK
 	}
-	switch reply.Method {
-	case wire.NotifyProgress:
-		return // of a call that is over
-	case wire.NotifyCancelled:
-		p.questionWithdrawn(reply)
-		return
-	case wire.NotifyToolsChanged, "notifications/prompts/list_changed", "notifications/resources/list_changed":
-		if p.s.cfg.Changed != nil {
-			p.s.cfg.Changed()
-		}
-	case "notifications/message":
-		// In a shared process nobody can say whose call it is about, unless there is one.
-		if c := p.onlyCall(); c != nil {
-			c.put(reply.Raw, false)
-			return
-		}
-		if p.s.cfg.Instance == Shared {
-			return
-		}
-	case "notifications/resources/updated":
-		uri, _ := at(reply.Raw, "params", "uri")
-		p.broadcast(reply.Raw, func(peer *peer) bool { return peer.subscribed(string(uri.Of(reply.Raw))) })
-		return
+	const missingCapability = -32021
+	code, _ := at(rpcError, "code")
+	switch n, _ := strconv.Atoi(string(code.Of(rpcError))); n {
+	case wire.RPCUnknownMethod:
+		return http.StatusNotFound
+	case wire.RPCHeaderMismatch, wire.RPCVersion, missingCapability:
+		return http.StatusBadRequest
+	default:
+		return http.StatusOK
 	}
-	p.broadcast(reply.Raw, func(*peer) bool { return true })
 }
 
-// callOf finds the call that a notification names, and where it does.
-func (p *process) callOf(reply *wire.Reply) (*asking, []string) {
-	paths := [][]string{{"params", "_meta", subscriptionID}}
-	if reply.Method == wire.NotifyProgress {
-		paths = [][]string{{"params", "progressToken"}}
+// replace returns raw with the value below path replaced, or raw where there is none.
+func replace(raw, with []byte, path ...string) []byte {
+	span, ok := at(raw, path...)
+	if !ok {
+		return raw
 	}
-	for _, path := range paths {
-		span, ok := at(reply.Raw, path...)
-		if !ok {
-			continue
-		}
-		id, err := strconv.ParseInt(string(span.Of(reply.Raw)), 10, 64)
-		p.mu.Lock()
-		c := p.calls[id]
-		p.mu.Unlock()
-		if err == nil && c != nil && (path[len(path)-1] != "progressToken" || c.token != nil) {
-			return c, path
-		}
-	}
-	return nil, nil
+	return wire.Splice(raw, span, with)
 }
 
 func (p *process) onlyCall() *asking {
@@ -317,19 +266,4 @@ func (p *process) onlyCall() *asking {
 		return c
 	}
 	return nil
-}
-
-// broadcast puts a message on the streams of the sessions that want it.
-func (p *process) broadcast(raw []byte, wants func(*peer) bool) {
-	p.mu.Lock()
-	peers := make([]*peer, 0, len(p.peers))
-	for _, peer := range p.peers {
-		peers = append(peers, peer)
-	}
-	p.mu.Unlock()
-	for _, peer := range peers {
-		if wants(peer) {
-			peer.say(raw)
-		}
-	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"sallyport/gateway"
 	"sallyport/gateway/wire"
@@ -27,8 +26,9 @@ func (s *Stdio) Ask(ctx context.Context, e gateway.Errand) (*gateway.Reply, erro
 	return s.exchange(ctx, e.Outbound())
 }
 
-// exchange answers a request as an HTTP server would.
-func (s *Stdio) exchange(ctx context.Context, out gateway.Outbound) (*gateway.Reply, error) {
+// exchange answers a request as an HTTP server would. A process that ends under it before a byte
+// of the request was written gives way to the next.
+func (s *Stdio) exchange(ctx context.Context, out gateway.Outbound) (reply *gateway.Reply, err error) {
 	session := first(out.Header, wire.HeaderSession)
 	if out.Method != http.MethodPost {
 		return s.ofSession(ctx, out, session)
@@ -40,20 +40,18 @@ func (s *Stdio) exchange(ctx context.Context, out gateway.Outbound) (*gateway.Re
 			return nil, fmt.Errorf("send to server: %w", refused)
 		}
 	}
-	if msg.Era == wire.Modern {
-		return s.modernRequest(ctx, out.For, msg)
-	}
-	p, err := s.process(ctx, out.For)
-	if err != nil {
-		return nil, err
-	}
-	var one *peer
-	if session != "" {
-		if one = p.peer(session); one == nil {
-			return noSession(msg.ID), nil
+	const tries = 3
+	for range tries {
+		if msg.Era == wire.Modern {
+			reply, err = s.modernRequest(ctx, out.For, msg)
+		} else {
+			reply, err = s.legacyRequest(ctx, out.For, msg, session)
+		}
+		if !errors.Is(err, errGone) {
+			break
 		}
 	}
-	return p.legacyRequest(ctx, msg, one)
+	return reply, err
 }
 
 func first(h http.Header, name string) string {
@@ -67,21 +65,19 @@ func noSession(id []byte) *gateway.Reply {
 	return jsonReply(http.StatusNotFound, wire.AppendError(nil, id, http.StatusNotFound, "Session not found", nil))
 }
 
-// ofSession is GET and DELETE. A process that is not there has no sessions, and is not started.
+// session finds a session and its process. A process that is not there has none, and is not
+// started to say so.
+func (s *Stdio) session(p gateway.Party, id string) (*process, *peer) {
+	proc := s.existing(s.keyOf(p, wire.Legacy))
+	if proc == nil {
+		return nil, nil
+	}
+	return proc, proc.peer(id)
+}
+
+// ofSession is GET and DELETE.
 func (s *Stdio) ofSession(ctx context.Context, out gateway.Outbound, session string) (*gateway.Reply, error) {
-	s.mu.Lock()
-	in := s.instances[s.keyOf(out.For)]
-	s.mu.Unlock()
-	var p *process
-	if in != nil {
-		in.mu.Lock()
-		p = in.proc
-		in.mu.Unlock()
-	}
-	if p == nil {
-		return noSession(nil), nil
-	}
-	one := p.peer(session)
+	p, one := s.session(out.For, session)
 	if one == nil {
 		return noSession(nil), nil
 	}
@@ -91,32 +87,65 @@ func (s *Stdio) ofSession(ctx context.Context, out gateway.Outbound, session str
 	}
 	q := one.listen(4 * s.cfg.MaxMessage)
 	return &gateway.Reply{Status: http.StatusOK, Header: gateway.ReplyHeader{ContentType: "text/event-stream", SessionID: session},
-		Body: &eventBody{ctx: ctx, q: q, close: func() { one.deaf(q); p.touch() }}}, nil
+		Body: &eventBody{ctx: ctx, q: q, close: func(error) { one.deaf(q); p.use() }}}, nil
 }
 
-func (p *process) legacyRequest(ctx context.Context, msg *wire.Message, one *peer) (*gateway.Reply, error) {
-	switch {
-	case msg.Method == wire.MethodInitialize:
-		return p.initialize(ctx, msg)
-	case msg.Kind == wire.Response:
-		return accepted(), p.reply(msg, one)
-	case msg.Method == wire.NotifyInitialized:
-		return accepted(), nil // it has been said
-	case msg.Method == wire.NotifyCancelled:
-		p.cancelOf(msg, one)
-		return accepted(), nil
-	case msg.Kind == wire.Notification:
-		return accepted(), p.write(msg.Raw)
+// legacyRequest is a POST of the older protocol. What has no session is a client's first word, or
+// that of one which keeps none.
+func (s *Stdio) legacyRequest(ctx context.Context, party gateway.Party, msg *wire.Message, session string) (*gateway.Reply, error) {
+	if session != "" {
+		p, one := s.session(party, session)
+		if one == nil {
+			return noSession(msg.ID), nil
+		}
+		return p.inSession(ctx, msg, one)
 	}
-	if _, err := p.handshake(ctx, nil); err != nil { // a client without a session
-		return nil, err
+	if msg.Kind != wire.Request {
+		return accepted(), nil // it concerns nobody
 	}
-	c, err := p.begin(msg, one)
+	if refusal := s.refusesInit(); refusal != nil {
+		return jsonReply(http.StatusOK, replace(refusal, msg.ID, "id")), nil
+	}
+	p, err := s.process(ctx, s.keyOf(party, wire.Legacy), party)
 	if err != nil {
 		return nil, err
 	}
-	if one != nil && (msg.Method == wire.MethodResSubscribe || msg.Method == wire.MethodResUnsub) {
-		one.subscribe(msg)
+	if msg.Method == wire.MethodInitialize {
+		return p.initialize(ctx, msg)
+	}
+	if hello, err := p.handshake(ctx, nil); err != nil {
+		return nil, err
+	} else if _, ok := at(hello, "result"); !ok {
+		return jsonReply(http.StatusOK, replace(hello, msg.ID, "id")), nil
+	}
+	return p.call(ctx, msg, nil)
+}
+
+func (p *process) inSession(ctx context.Context, msg *wire.Message, one *peer) (*gateway.Reply, error) {
+	switch {
+	case msg.Kind == wire.Response:
+		return accepted(), p.reply(msg, one)
+	case msg.Method == wire.NotifyCancelled:
+		p.cancelOf(msg, one)
+		return accepted(), nil
+	case msg.Method == wire.NotifyInitialized, msg.Kind == wire.Notification && p.s.cfg.Instance == Shared:
+		return accepted(), nil // it has been said, or is not one client's to say
+	case msg.Kind == wire.Notification:
+		return accepted(), p.write(msg.Raw)
+	case msg.Method == wire.MethodInitialize:
+		return p.initialize(ctx, msg)
+	case msg.Method == wire.MethodResSubscribe, msg.Method == wire.MethodResUnsub:
+		if p.subscribe(one, msg) {
+			return jsonReply(http.StatusOK, wire.AppendResult(nil, msg.ID, []byte(`{}`))), nil
+		}
+	}
+	return p.call(ctx, msg, one)
+}
+
+func (p *process) call(ctx context.Context, msg *wire.Message, one *peer) (*gateway.Reply, error) {
+	c, err := p.begin(ctx, msg, one, nil)
+	if err != nil {
+		return nil, err
 	}
 	return c.await(ctx)
 }
@@ -138,127 +167,12 @@ func (p *process) cancelOf(msg *wire.Message, one *peer) {
 	p.mu.Lock()
 	var found *asking
 	for _, c := range p.calls {
-		if c.peer == one && one != nil && string(c.raw) == string(msg.RequestID) {
+		if c.peer == one && string(c.msg.ID) == string(msg.RequestID) {
 			found = c
 		}
 	}
 	p.mu.Unlock()
 	if found != nil {
-		_ = p.cancel(found.id) // the call's own end tells what became of it
+		p.cancel(found.id) // the call's own end tells what became of it
 	}
-}
-
-// probeTimeout is how long a program may think about server/discover before it is taken for one
-// that does not know it.
-const probeTimeout = 5 * time.Second
-
-// modernRequest is a request of the newer protocol, which has no sessions.
-func (s *Stdio) modernRequest(ctx context.Context, party gateway.Party, msg *wire.Message) (*gateway.Reply, error) {
-	if s.speaksModern() == no {
-		return wrongEra(msg.ID), nil
-	}
-	p, err := s.process(ctx, party)
-	if err != nil {
-		return nil, err
-	}
-	if msg.Kind == wire.Notification { // of cancellation, which the end of the request has brought
-		return accepted(), nil
-	}
-	if s.speaksModern() == unknown {
-		if p, err = s.probe(ctx, p, party, msg); err != nil || p == nil {
-			return wrongEra(msg.ID), err
-		}
-	}
-	c, err := p.begin(msg, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.await(ctx)
-}
-
-func (s *Stdio) speaksModern() verdict {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.modern
-}
-
-// wrongEra is how a server of the older protocol refuses the newer: clients then begin with
-// initialize.
-func wrongEra(id []byte) *gateway.Reply {
-	return jsonReply(http.StatusBadRequest, wire.AppendError(nil, id, -32000, "Bad Request: this server does not speak protocol "+wire.V20260728, nil))
-}
-
-// probe asks the program once whether it speaks the newer protocol. It returns the process to go
-// on with, or nil where it does not; a program that ends or falls silent over the question does
-// not.
-func (s *Stdio) probe(ctx context.Context, p *process, party gateway.Party, msg *wire.Message) (*process, error) {
-	p.shake.Lock()
-	defer p.shake.Unlock()
-	if known := s.speaksModern(); known != unknown || p.hello != nil {
-		if known == yes {
-			return p, nil
-		}
-		return nil, nil
-	}
-	out := gateway.AskDiscover().Outbound()
-	discover, refused := wire.Decode(out.Body, out.Header, wire.Limits{})
-	if refused != nil {
-		return nil, refused
-	}
-	speaks, err := p.discover(ctx, discover)
-	if errors.Is(err, gateway.ErrUnreachable) && !p.alive() {
-		// It may have ended over the question, or for a reason of its own, which the older
-		// handshake will tell.
-		s.forgive(party)
-		err = nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.modern = no
-	if speaks {
-		s.modern = yes
-	}
-	s.mu.Unlock()
-	if !speaks {
-		return nil, nil
-	}
-	return p, nil
-}
-
-func (p *process) discover(ctx context.Context, msg *wire.Message) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(probeTimeout, p.s.cfg.StartTimeout))
-	defer cancel()
-	c, err := p.begin(msg, nil)
-	if err != nil {
-		return false, err
-	}
-	for {
-		raw, answer, err := c.next(ctx, 0)
-		switch {
-		case ctx.Err() != nil:
-			c.forget()
-			return false, nil
-		case err != nil:
-			return false, err
-		case !answer:
-			continue
-		}
-		_, ok := at(raw, "result")
-		return ok, nil
-	}
-}
-
-// forgive lets the next process of p start at once.
-func (s *Stdio) forgive(p gateway.Party) {
-	s.mu.Lock()
-	in := s.instances[s.keyOf(p)]
-	s.mu.Unlock()
-	if in == nil {
-		return
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.proc, in.failures, in.next = nil, 0, time.Time{}
 }

@@ -3,8 +3,9 @@ package upstream
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
+	"errors"
 	"sync"
+	"time"
 
 	"sallyport/gateway"
 	"sallyport/gateway/wire"
@@ -17,40 +18,71 @@ type peer struct {
 	id  string
 	can map[string]bool // what its client can be asked
 
-	mu     sync.Mutex // guards all below
-	stream *queue     // of the open GET, or nil
+	mu     sync.Mutex // guards all below; taken after the process's
+	used   time.Time
+	stream *queue // of the open GET, or nil
 	uris   map[string]bool
 	ended  bool
 }
 
+// mostPeers bounds the sessions of one process. A client that is forgotten begins anew.
+const mostPeers = 1000
+
 // join begins a session for a client that can be asked what its initialize says.
 func (p *process) join(init *wire.Message) *peer {
-	one := &peer{id: rand.Text(), can: map[string]bool{}, uris: map[string]bool{}}
+	one := &peer{id: rand.Text(), used: time.Now(), can: map[string]bool{}, uris: map[string]bool{}}
 	if span, ok := at(init.Raw, "params", "capabilities"); ok && p.s.cfg.Instance != Shared {
 		_ = strictjson.EachMember(span.Of(init.Raw), func(m strictjson.Member) { one.can[m.Name] = true })
 	}
+	var oldest *peer
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.state != running {
+		return one // which dies with the process, as all of its sessions
+	}
+	if len(p.peers) >= mostPeers {
+		var since time.Time
+		for _, other := range p.peers {
+			if used := other.usedAt(); oldest == nil || used.Before(since) {
+				oldest, since = other, used
+			}
+		}
+		delete(p.peers, oldest.id)
+		oldest.end()
+	}
 	p.peers[one.id] = one
 	return one
 }
 
+// peer returns a session, or nil.
 func (p *process) peer(id string) *peer {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.peers[id]
+	one := p.peers[id]
+	p.mu.Unlock()
+	if one != nil {
+		one.mu.Lock()
+		defer one.mu.Unlock()
+		one.used = time.Now()
+	}
+	return one
 }
 
+// leave ends a session. The program hears that questions to it have no answer.
 func (p *process) leave(one *peer) {
 	p.mu.Lock()
 	delete(p.peers, one.id)
-	for id, peer := range p.asked {
-		if peer == one {
+	var open [][]byte
+	for id, q := range p.asked {
+		if q.peer == one {
 			delete(p.asked, id)
+			open = append(open, q.raw)
 		}
 	}
 	p.mu.Unlock()
 	one.end()
+	for _, id := range open {
+		p.refuse(id, "the client has ended its session")
+	}
 }
 
 // end closes the session's stream.
@@ -63,6 +95,16 @@ func (one *peer) end() {
 	}
 }
 
+// usedAt is when the session was last used; of one that listens, now.
+func (one *peer) usedAt() time.Time {
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	if one.stream != nil {
+		return time.Now()
+	}
+	return one.used
+}
+
 // listen opens the session's stream. A client that opens a second one has lost the first.
 func (one *peer) listen(most int64) *queue {
 	one.mu.Lock()
@@ -71,7 +113,7 @@ func (one *peer) listen(most int64) *queue {
 		one.stream.fail(nil)
 	}
 	one.stream = &queue{}
-	one.stream.init(most)
+	one.stream.init(most, time.Now())
 	if one.ended {
 		one.stream.fail(nil)
 	}
@@ -105,129 +147,50 @@ func (one *peer) subscribed(rawURI string) bool {
 	return one.uris[rawURI]
 }
 
-// subscribe notes what the session wants to hear of; the URI is raw.
-func (one *peer) subscribe(msg *wire.Message) {
+// subscribe notes what the session wants to hear of, before the program is asked. It reports
+// whether the program need not be: another session of the process goes on listening.
+func (p *process) subscribe(one *peer, msg *wire.Message) (enough bool) {
 	span, ok := at(msg.Raw, "params", "uri")
 	if !ok {
-		return
+		return false
 	}
-	one.mu.Lock()
-	defer one.mu.Unlock()
+	uri := string(span.Of(msg.Raw))
 	const most = 10_000
-	switch uri := string(span.Of(msg.Raw)); {
+	one.mu.Lock()
+	switch {
 	case msg.Method == wire.MethodResUnsub:
 		delete(one.uris, uri)
 	case len(one.uris) < most:
 		one.uris[uri] = true
 	}
-}
-
-// needs is the capability that a client must have declared to be asked.
-var needs = map[string]string{wire.AskSampling: "sampling", wire.AskElicitation: "elicitation", wire.AskRoots: "roots"}
-
-// question puts a question of the program's to the one client it can be for: that of the only
-// session with a call under way, or else the only one that listens. Where there are several,
-// nobody could say which is meant, and the program is told so.
-func (p *process) question(reply *wire.Reply) {
-	if reply.Method == wire.MethodPing {
-		p.answer(wire.AppendResult(nil, reply.ID, []byte(`{}`)))
-		return
+	one.mu.Unlock()
+	if msg.Method != wire.MethodResUnsub {
+		return false
 	}
-	one, c := p.asker()
-	if one != nil && one.can[needs[reply.Method]] {
-		p.mu.Lock()
-		p.asked[string(reply.ID)] = one
-		p.mu.Unlock()
-		if c != nil && c.put(reply.Raw, false) || c == nil && one.say(reply.Raw) {
-			return
-		}
-		p.mu.Lock()
-		delete(p.asked, string(reply.ID))
-		p.mu.Unlock()
-	}
-	p.answer(wire.AppendError(nil, reply.ID, wire.RPCUnknownMethod, "no client of this session can be asked "+reply.Method, nil))
-}
-
-// answer answers the program's own question. Who reads its output must not wait for it to read
-// its input.
-func (p *process) answer(raw []byte) {
-	go func() { _ = p.write(raw) }() // an error ends the process, which all see
-}
-
-// asker is whom a question is for, and the call whose stream it goes to.
-func (p *process) asker() (*peer, *asking) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var newest *asking
-	for _, c := range p.calls {
-		switch {
-		case c.peer == nil || newest != nil && newest.peer != c.peer:
-			return nil, nil
-		case newest == nil || c.id > newest.id:
-			newest = c
+	for _, other := range p.peers {
+		if other.subscribed(uri) {
+			return true
 		}
 	}
-	if newest != nil {
-		return newest.peer, newest
-	}
-	var only *peer
-	for _, one := range p.peers {
-		if !one.listening() {
-			continue
-		}
-		if only != nil {
-			return nil, nil
-		}
-		only = one
-	}
-	return only, nil
+	return false
 }
 
-// questionWithdrawn tells the client that was asked.
-func (p *process) questionWithdrawn(reply *wire.Reply) {
-	span, ok := at(reply.Raw, "params", "requestId")
-	if !ok {
-		return
-	}
-	id := string(span.Of(reply.Raw))
-	p.mu.Lock()
-	one := p.asked[id]
-	delete(p.asked, id)
-	var c *asking
-	for _, open := range p.calls {
-		if open.peer == one && one != nil && (c == nil || open.id > c.id) {
-			c = open
-		}
-	}
-	p.mu.Unlock()
-	if one == nil || c != nil && c.put(reply.Raw, false) {
-		return
-	}
-	one.say(reply.Raw)
-}
-
-// reply passes a client's answer to the program, if the client was asked.
-func (p *process) reply(msg *wire.Message, one *peer) error {
-	p.mu.Lock()
-	ours := one != nil && p.asked[string(msg.ID)] == one
-	delete(p.asked, string(msg.ID))
-	p.mu.Unlock()
-	if !ours {
-		return nil // withdrawn meanwhile
-	}
-	return p.write(msg.Raw)
-}
-
-// handshake returns the result of initialize, which a program answers once. In a process of its
-// own the first client's words go through; a shared one is told of no capability, since nobody
-// could say whom it asks.
+// handshake returns the answer to initialize, which a program gives once. In a process of its own
+// the first client's words go through; a shared one is told of no capability, since nobody could
+// say whom it asks.
 func (p *process) handshake(ctx context.Context, init *wire.Message) ([]byte, error) {
-	p.shake.Lock()
-	defer p.shake.Unlock()
+	if err := p.shake.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer p.shake.exit()
 	if p.hello != nil {
 		return p.hello, nil
 	}
+	own := p.owner == ofGateway
 	if init == nil || p.s.cfg.Instance == Shared {
+		own = true
 		out := gateway.AskInitialize(gateway.Capabilities{}).Outbound()
 		var refused *wire.Error
 		if init, refused = wire.Decode(out.Body, out.Header, wire.Limits{}); refused != nil {
@@ -237,32 +200,39 @@ func (p *process) handshake(ctx context.Context, init *wire.Message) ([]byte, er
 	// The handshake is everybody's, so it does not end with the one who was first.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), p.began.Add(p.s.cfg.StartTimeout))
 	defer cancel()
-	c, err := p.begin(init, nil)
+	c, err := p.begin(ctx, init, nil, nil)
 	if err != nil {
-		return nil, err
+		return nil, p.tooLate(ctx, err)
 	}
+	raw, err := c.answerOf(ctx)
+	if err != nil {
+		c.forget()
+		return nil, p.tooLate(ctx, err)
+	}
+	if _, ok := at(raw, "result"); !ok {
+		p.refusedInit(raw, own)
+		return raw, nil // a refusal is for who asked, and the next may ask otherwise
+	}
+	p.hello = raw
+	return raw, p.write([]byte(`{"jsonrpc":"2.0","method":"` + wire.NotifyInitialized + `"}`))
+}
+
+// answerOf waits for the answer and drops what comes before.
+func (c *asking) answerOf(ctx context.Context) ([]byte, error) {
 	for {
 		raw, answer, err := c.next(ctx, 0)
-		if err != nil {
-			c.forget()
-			if ctx.Err() != nil {
-				err = fmt.Errorf("%w: the server did not answer initialize within %v%s", gateway.ErrTimeout, p.s.cfg.StartTimeout, p.stderr.hint())
-				p.end(err.Error())
-				p.child.Kill()
-			}
-			return nil, err
+		if err != nil || answer {
+			return raw, err
 		}
-		if !answer {
-			continue
-		}
-		reply, err := wire.DecodeReply(raw, wire.Limits{})
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", gateway.ErrGarbage, err)
-		}
-		if reply.Result == nil {
-			return raw, nil // a refusal is for who asked, and the next may ask otherwise
-		}
-		p.hello = raw
-		return raw, p.write([]byte(`{"jsonrpc":"2.0","method":"` + wire.NotifyInitialized + `"}`))
 	}
+}
+
+// tooLate ends a process that has not answered the handshake in time.
+func (p *process) tooLate(ctx context.Context, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() == nil {
+		return err
+	}
+	err = noHandshake(p.s.cfg.StartTimeout, p.stderr.hint())
+	p.breakOff(err)
+	return err
 }

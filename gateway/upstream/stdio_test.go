@@ -151,14 +151,14 @@ func TestStdioQuestionReachesTheClientThatCalls(t *testing.T) {
 	}
 	defer func() { _ = reply.Body.Close() }()
 	events := bufio.NewReader(reply.Body)
-	if got := data(t, events); got != `{"jsonrpc":"2.0","id":"q1","method":"roots/list"}` {
+	if got := data(t, events); got != `{"jsonrpc":"2.0","id":1,"method":"roots/list"}` {
 		t.Fatalf("question: %s", got)
 	}
-	if a, err := talk(t.Context(), s, legacyPost(who("ann"), session, `{"jsonrpc":"2.0","id":"q1","result":{"roots":[7]}}`)); err != nil || a.Status != 202 {
+	if a, err := talk(t.Context(), s, legacyPost(who("ann"), session, `{"jsonrpc":"2.0","id":1,"result":{"roots":[7]}}`)); err != nil || a.Status != 202 {
 		t.Fatalf("answer: %+v, %v", a, err)
 	}
 	rest, err := io.ReadAll(events)
-	if err != nil || !strings.Contains(string(rest), `{\"roots\":[7]}`) {
+	if err != nil || !strings.Contains(string(rest), `\"q1\"{\"roots\":[7]}`) {
 		t.Errorf("after the answer: %q, %v", rest, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestStdioQuestionThatNobodyCanBeAsked(t *testing.T) {
 		s := ours(t, "legacy", func(cfg *StdioConfig) { cfg.Instance = c.instance })
 		session := begin(t, s, who("ann"), c.capabilities)
 		a, err := talk(t.Context(), s, legacyPost(who("ann"), session, toolCall("1", "ask", "")))
-		if err != nil || a.Header.ContentType != "application/json" || !strings.Contains(a.Body, `"text":""`) {
+		if err != nil || a.Header.ContentType != "application/json" || !strings.Contains(a.Body, `"text":"\"q1\""`) {
 			t.Errorf("%s: %+v, %v; want an answer without a question", name, a, err)
 		}
 	}
@@ -293,7 +293,7 @@ func TestStdioRestartsWithBackOff(t *testing.T) {
 func TestStdioEndsWhatNobodyUses(t *testing.T) {
 	s := ours(t, "legacy", func(c *StdioConfig) { c.Idle = 20 * time.Millisecond })
 	session := begin(t, s, who("ann"), `{}`)
-	for deadline := time.Now().Add(20 * time.Second); s.Running() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); s.Health().Running > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("an idle process runs on")
 		}
@@ -370,7 +370,7 @@ func TestStdioClosed(t *testing.T) {
 	s := ours(t, "legacy", nil)
 	begin(t, s, who("ann"), `{}`)
 	s.Close()
-	if n := s.Running(); n != 0 {
+	if n := s.Health().Running; n != 0 {
 		t.Errorf("%d processes run after Close", n)
 	}
 	if _, err := talk(t.Context(), s, legacyPost(who("ann"), "", toolCall("1", "echo", ""))); !errors.Is(err, gateway.ErrUnreachable) {

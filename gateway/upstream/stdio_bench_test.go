@@ -1,0 +1,84 @@
+package upstream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"sallyport/gateway"
+	"sallyport/gateway/wire"
+)
+
+// cheapStdioServer answers as fast as a program can: it looks for nothing but the id, and writes
+// when it has read all that waits.
+func cheapStdioServer() {
+	in, out := bufio.NewReaderSize(os.Stdin, 1<<20), bufio.NewWriterSize(os.Stdout, 1<<20)
+	for {
+		line, err := in.ReadSlice('\n')
+		if err != nil {
+			return
+		}
+		_, rest, _ := bytes.Cut(line, []byte(`"id":`))
+		id, _, _ := bytes.Cut(rest, []byte(","))
+		if len(id) > 0 {
+			_, _ = out.WriteString(`{"jsonrpc":"2.0","id":`)
+			_, _ = out.Write(id)
+			_, _ = out.WriteString(`,"result":{"protocolVersion":"2025-11-25","capabilities":{},"content":[{"type":"text","text":"`)
+			_, _ = out.WriteString("done\"}]}}\n")
+		}
+		if in.Buffered() == 0 {
+			_ = out.Flush()
+		}
+	}
+}
+
+// Calls to a program that costs next to nothing, by callers that share its process.
+func BenchmarkStdioCall(b *testing.B) {
+	for _, size := range []int{100, 10 << 10} {
+		for _, callers := range []int{1, 16, 256} {
+			b.Run(fmt.Sprintf("size=%d/callers=%d", size, callers), func(b *testing.B) { benchStdio(b, size, callers) })
+		}
+	}
+}
+
+func benchStdio(b *testing.B, size, callers int) {
+	s := ours(b, "cheap", func(c *StdioConfig) { c.Instance = Shared })
+	out := legacyPost(gateway.Party{Key: "k"}, "", toolCall("1", "echo", strings.Repeat("x", size)))
+	var refused *wire.Error
+	if out.Message, refused = wire.Decode(out.Body, out.Header, wire.Limits{}); refused != nil {
+		b.Fatal(refused)
+	}
+	if _, err := talk(b.Context(), s, out); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var all sync.WaitGroup
+	b.ResetTimer()
+	for range callers {
+		all.Go(func() {
+			buf := make([]byte, 4096)
+			for left.Add(-1) >= 0 {
+				reply, err := s.exchange(context.Background(), out)
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, reply.Body, buf); err != nil {
+					b.Error(err)
+				}
+				_ = reply.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+}
