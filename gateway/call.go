@@ -28,6 +28,8 @@ type exchange struct {
 	started bool // the first byte of the answer has been written
 	decided bool // the decision is on disk, an outcome must follow
 	sent    time.Time
+
+	redacted int // secrets of the gateway's own that were in the answer
 }
 
 // route is where a message goes: a server that exists, and the tool where it names one.

@@ -114,6 +114,8 @@ func asError(err error) *Error {
 // upstreamError maps what went wrong with an upstream to what the client may know.
 func upstreamError(server string, err error) *Error {
 	switch {
+	case errors.Is(err, ErrNoCredential):
+		return &Error{Code: CodeUnavailable, Public: fmt.Sprintf("the gateway could not get its own credential for the server %q, so nothing was sent; the gateway's operator sees why in its log", server), Err: err}
 	case errors.Is(err, ErrTimeout):
 		return &Error{Code: CodeTimeout, Public: fmt.Sprintf("the server %q did not answer in time", server), Err: err}
 	case errors.Is(err, ErrTooLarge):

@@ -170,6 +170,7 @@ func (s *Server) askResult(ctx context.Context, e Errand) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	raw, _ = s.scrub(raw)
 	switch status := reply.Status; {
 	case status >= http.StatusInternalServerError:
 		return nil, fmt.Errorf("%w: status %d", ErrUnreachable, status)

@@ -26,7 +26,7 @@ func (x *exchange) outcome(code, detail string) {
 	if x.decided || code == "ok" { // the gateway's own answers reach no upstream, and are no refusal
 		rec.Phase = audit.PhaseOutcome
 	}
-	rec.Code, rec.Detail = code, detail
+	rec.Code, rec.Detail = code, x.redaction(detail)
 	rec.Time = x.g.now()
 	if !x.sent.IsZero() {
 		rec.UpstreamMS = float64(rec.Time.Sub(x.sent).Microseconds()) / 1000
@@ -40,7 +40,7 @@ func (x *exchange) outcome(code, detail string) {
 func (x *exchange) refuse(e *Error) {
 	detail := ""
 	if e.Err != nil {
-		detail = e.Err.Error()
+		detail = x.clean(e.Err.Error())
 	}
 	if x.who == nil {
 		// Somebody who is nobody gets no line of his own in the record.

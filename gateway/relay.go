@@ -26,8 +26,9 @@ type relay struct {
 }
 
 // message checks one message from the upstream and returns the bytes for the client: the same
-// bytes, but for what sealing and filtering change.
+// bytes, but for what sealing and filtering change, and but for secrets of the gateway in them.
 func (r *relay) message(raw []byte) ([]byte, error) {
+	raw = r.scrub(raw)
 	reply, err := wire.DecodeReply(raw, wire.Limits{Depth: r.snap.Limits.Depth})
 	if err != nil {
 		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: %w", ErrGarbage, err))

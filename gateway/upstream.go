@@ -37,4 +37,13 @@ var (
 	ErrTimeout     = errors.New("upstream timed out")
 	ErrTooLarge    = errors.New("upstream reply over the size limit")
 	ErrGarbage     = errors.New("upstream reply is not sound")
+	// ErrNoCredential is when nothing was sent, since the gateway's own credential for the server
+	// could not be had.
+	ErrNoCredential = errors.New("the gateway has no credential for the upstream")
 )
+
+// Scrubber is what an Upstream may be as well: it takes the gateway's own secrets out of what the
+// server has said, and returns how many there were. Where there is none it returns doc itself.
+type Scrubber interface {
+	Scrub(doc []byte) ([]byte, int)
+}

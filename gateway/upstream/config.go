@@ -9,17 +9,23 @@ import (
 	"net/textproto"
 	"net/url"
 	"time"
+
+	"sallyport/gateway/credential"
 )
 
 // HTTPConfig says where an MCP server is and how it is spoken to. Zero fields other than URL
 // take the defaults.
 type HTTPConfig struct {
 	// URL of the server's MCP endpoint, http or https. It holds no user, no password and no
-	// fragment; a credential belongs in Headers.
+	// fragment; that is what Credential is for.
 	URL string
-	// Headers are sent with every request and win over those of the request: the gateway's
-	// own credential for this server. They are copied.
+	// Headers are sent with every request and win over those of the request. They are copied.
 	Headers http.Header
+	// Credential is asked for the gateway's own credential when a request is sent, on behalf of
+	// whose request it is. It goes into CredentialHeader after CredentialPrefix ("Bearer ").
+	// Default: none.
+	Credential                         credential.Source
+	CredentialHeader, CredentialPrefix string
 	// TLS is used for https and is cloned. Default: the system's roots, TLS 1.2 or newer.
 	TLS *tls.Config
 	// ConnectTimeout bounds the wait for a free connection, and looking up, connecting and
@@ -94,6 +100,9 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	if err := h.addStatic(cfg.Headers); err != nil {
 		return nil, err
 	}
+	if err := h.addCredential(cfg); err != nil {
+		return nil, err
+	}
 	if !h.isStatic("User-Agent") {
 		h.static = append(h.static, "User-Agent")
 		h.head = appendField(h.head, "User-Agent", "sallyport")
@@ -101,7 +110,7 @@ func NewHTTP(cfg HTTPConfig) (*HTTP, error) {
 	return h, nil
 }
 
-// addStatic puts the credential into the part of the head that all requests share.
+// addStatic puts the configured headers into the part of the head that all requests share.
 func (h *HTTP) addStatic(headers http.Header) error {
 	for name, values := range headers {
 		name = textproto.CanonicalMIMEHeaderKey(name)

@@ -8,7 +8,7 @@
 // it was read to its end, nothing followed it, and its socket is silent when it is taken.
 //
 // What goes out is built from nothing: the request line and Host of the configured URL, the
-// gateway's own credential for that server, and the headers of the [gateway.Outbound]. Nothing
+// gateway's own credential for that server (fetched when the request is sent), and the headers of the [gateway.Outbound]. Nothing
 // is taken from the environment, so no proxy is. What comes in is read by a parser that takes
 // less than net/http does: header lines end in CRLF and are not folded, a length is given once
 // and never beside a transfer coding, no content coding is accepted, redirects are not

@@ -15,8 +15,9 @@ import (
 // HTTP is an MCP server behind the gateway that speaks streamable HTTP. It is safe for
 // concurrent use. Made by [NewHTTP].
 type HTTP struct {
-	head           []byte   // of each request, from the target to the credential
-	static         []string // names of the headers in head
+	head           []byte   // of each request, from the target to the configured headers
+	static         []string // names of the headers in head, and of the credential's
+	presented      presented
 	address        string
 	tls            *tls.Config // nil for http
 	connect        func(ctx context.Context, network, address string) (net.Conn, error)
@@ -63,7 +64,11 @@ func (h *HTTP) roundTrip(ctx context.Context, out gateway.Outbound) (*gateway.Re
 		buf = new([]byte)
 	}
 	defer h.buffers.Put(buf)
-	request, rest, err := h.appendRequest((*buf)[:0], out)
+	secret, err := h.presented.get(ctx, out.For)
+	if err != nil {
+		return nil, err
+	}
+	request, rest, err := h.appendRequest((*buf)[:0], out, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +90,7 @@ func (h *HTTP) roundTrip(ctx context.Context, out gateway.Outbound) (*gateway.Re
 		<-places
 		return nil, err
 	}
+	h.presented.answered(x.head.status, out.For, secret)
 	x.reply = gateway.Reply{Status: x.head.status, Header: x.head.header, Body: x}
 	return &x.reply, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"sallyport/gateway"
+	"sallyport/gateway/credential"
 )
 
 // A body up to this size leaves together with the head, in one write.
@@ -14,7 +15,7 @@ const joinedBody = 16 << 10
 
 // appendRequest appends the head of out to buf, and its body when that is small. rest is what
 // is still to be sent after it. It refuses headers that could say more than one thing.
-func (h *HTTP) appendRequest(buf []byte, out gateway.Outbound) (request, rest []byte, err error) {
+func (h *HTTP) appendRequest(buf []byte, out gateway.Outbound, secret credential.Secret) (request, rest []byte, err error) {
 	switch out.Method {
 	case http.MethodPost, http.MethodGet, http.MethodDelete:
 	default:
@@ -22,9 +23,10 @@ func (h *HTTP) appendRequest(buf []byte, out gateway.Outbound) (request, rest []
 	}
 	buf = append(buf, out.Method...)
 	buf = append(buf, h.head...)
+	buf = h.presented.append(buf, secret)
 	for name, values := range out.Header {
 		// Canonical names only, so that no two of them are the same to the server.
-		if !validName(name) || name != http.CanonicalHeaderKey(name) || reserved(name) || credential(name) {
+		if !validName(name) || name != http.CanonicalHeaderKey(name) || reserved(name) || ofClient(name) {
 			return nil, nil, fmt.Errorf("build upstream request: header %q may not be set", name)
 		}
 		if len(values) != 1 || !validValue(values[0]) {
@@ -80,9 +82,9 @@ func reserved(name string) bool {
 	return false
 }
 
-// credential names never come from a request. Nothing of the gateway puts one there; this is
-// the last door.
-func credential(name string) bool {
+// ofClient names carry credentials, and never come from a request. Nothing of the gateway puts
+// one there; this is the last door.
+func ofClient(name string) bool {
 	return strings.EqualFold(name, "Authorization") || strings.EqualFold(name, "Cookie") ||
 		strings.EqualFold(name, "Proxy-Authorization")
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"sallyport/gateway"
+	"sallyport/gateway/credential"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -32,7 +33,7 @@ func TestRequestIsBuiltFromNothing(t *testing.T) {
 	})
 	out := gateway.Outbound{Method: "POST", Body: []byte("{}"), Header: http.Header{
 		"Content-Type": {"application/json"}, "Mcp-Name": {"theirs"}, "User-Agent": {"theirs"}}}
-	got, rest, err := h.appendRequest(nil, out)
+	got, rest, err := h.appendRequest(nil, out, credential.Secret{})
 	if err != nil || rest != nil {
 		t.Fatal(rest, err)
 	}
@@ -53,7 +54,7 @@ func TestRequestWithoutBodySaysSo(t *testing.T) {
 		"DELETE": "DELETE / HTTP/1.1\r\nHost: tools.test\r\nUser-Agent: sallyport\r\n\r\n",
 		"POST":   "POST / HTTP/1.1\r\nHost: tools.test\r\nUser-Agent: sallyport\r\nContent-Length: 0\r\n\r\n",
 	} {
-		got, _, err := h.appendRequest(nil, gateway.Outbound{Method: method})
+		got, _, err := h.appendRequest(nil, gateway.Outbound{Method: method}, credential.Secret{})
 		if err != nil || string(got) != want {
 			t.Errorf("request %q, error %v; want %q", got, err, want)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"sallyport/gateway"
+	"sallyport/gateway/credential"
 	"sallyport/gateway/wire"
 )
 
@@ -42,6 +43,9 @@ type StdioConfig struct {
 	// Env returns variables that are made when a process starts, such as credentials, on behalf of
 	// whom it is for.
 	Env func(ctx context.Context, p gateway.Party) (map[string]string, error)
+	// Secrets is what is taken out of what the program says. It learns all that Env returns; who
+	// gives the program secrets in other ways makes it learn those. Default: an empty one.
+	Secrets *credential.Scrubber
 	// Changed is called when a process says that its tools, prompts or resources are others.
 	Changed func()
 
@@ -71,6 +75,9 @@ func (c StdioConfig) orDefault() StdioConfig {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Secrets == nil {
+		c.Secrets = new(credential.Scrubber)
 	}
 	c.Log = c.Log.With(slog.String("server", c.Name))
 	return c
@@ -160,6 +167,9 @@ var (
 	errGrantOver = errors.New("the grant that it was for is over")
 	errRemoved   = errors.New("the server is no longer configured, or the gateway is stopping")
 )
+
+// Scrub takes the secrets that the program was given out of what it answered.
+func (s *Stdio) Scrub(doc []byte) ([]byte, int) { return s.cfg.Secrets.Scrub(doc) }
 
 // Close takes no more calls, waits at most 10 s for those under way, and ends all processes.
 func (s *Stdio) Close() {

@@ -156,7 +156,8 @@ func (p *process) badLine(line []byte, err error) {
 	first, many := !p.answered, p.bad > mostBad
 	p.mu.Unlock()
 	p.s.badLine()
-	what := fmt.Errorf("the server wrote %.80q to stdout, where only MCP messages may be (%w); let it log to stderr", line, err)
+	said := p.s.cfg.Secrets.ScrubText(string(line))
+	what := fmt.Errorf("the server wrote %.80q to stdout, where only MCP messages may be (%w); let it log to stderr", said, err)
 	if first || many {
 		p.breakOff(what)
 		return

@@ -62,8 +62,11 @@ func (s *Stdio) start(ctx context.Context, at *place, o owner, p gateway.Party) 
 	if s.cfg.Env != nil {
 		var err error
 		if env, err = s.cfg.Env(ctx, p); err != nil {
-			return nil, fmt.Errorf("credential of the server: %w", err)
+			return nil, fmt.Errorf("%w: %w", gateway.ErrNoCredential, err)
 		}
+	}
+	for _, secret := range env {
+		s.cfg.Secrets.Learn(secret)
 	}
 	in, err := newPipes()
 	if err != nil {
@@ -79,7 +82,7 @@ func (s *Stdio) start(ctx context.Context, at *place, o owner, p gateway.Party) 
 	proc := &process{s: s, owner: o, child: child, stdin: in.stdin[1], began: now, used: now, heard: now, gone: make(chan struct{}), shake: newGate(),
 		log: s.cfg.Log.With(slog.Int("pid", child.Pid())), calls: map[int64]*asking{}, peers: map[string]*peer{}, asked: map[string]question{}}
 	proc.out = outbox{file: proc.stdin, timeout: s.cfg.CallTimeout, most: int(4 * s.cfg.MaxMessage), failed: proc.unwritable}
-	proc.stderr = &stderr{log: proc.log}
+	proc.stderr = &stderr{log: proc.log, secrets: s.cfg.Secrets}
 	proc.idle = time.AfterFunc(time.Hour, proc.endIfIdle)
 	proc.idle.Reset(s.cfg.Idle) // which sees idle set
 	proc.log.Info("server started", slog.String("instance", o.String()))

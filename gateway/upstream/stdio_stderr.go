@@ -8,11 +8,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sallyport/gateway/credential"
 )
 
 // stderr passes a program's complaints to the log, and remembers the last of them.
 type stderr struct {
-	log *slog.Logger
+	log     *slog.Logger
+	secrets *credential.Scrubber
 
 	mu   sync.Mutex // guards last
 	last []string
@@ -37,6 +40,7 @@ func (s *stderr) read(f io.ReadCloser) {
 	for {
 		line, _, err := lines.next()
 		if text := strings.TrimSpace(string(bytes.ToValidUTF8(line, []byte("\uFFFD")))); text != "" {
+			text = s.secrets.ScrubText(text)
 			s.keep(text)
 			if time.Since(second) > time.Second {
 				report()

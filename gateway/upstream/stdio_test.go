@@ -253,7 +253,7 @@ func TestStdioTroubleIsToldClearly(t *testing.T) {
 		"hangs in a call":   {how: "legacy", tool: "hang", kind: gateway.ErrTimeout, want: "the server said nothing for 200ms", change: func(c *StdioConfig) { c.CallTimeout = 200 * time.Millisecond }},
 		"a line of garbage": {how: "legacy", tool: "garbage", kind: gateway.ErrGarbage, want: "a line that is no MCP message"},
 		"a line too long":   {how: "legacy", tool: "large", kind: gateway.ErrTooLarge, want: "a line of over 100000 bytes"},
-		"no credential": {how: "legacy", tool: "echo", kind: gateway.ErrUnreachable, want: "credential of the server: file is empty", change: func(c *StdioConfig) {
+		"no credential": {how: "legacy", tool: "echo", kind: gateway.ErrUnreachable, want: "the gateway has no credential for the upstream: file is empty", change: func(c *StdioConfig) {
 			c.Env = func(context.Context, gateway.Party) (map[string]string, error) {
 				return nil, errors.New("file is empty")
 			}
