@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -63,6 +64,28 @@ func TestConformanceIsTheSameThroughTheGateway(t *testing.T) {
 			}
 			t.Logf("%s: %d scenarios, %d checks passed through the gateway", e.revision, len(through), passed)
 		})
+	}
+}
+
+// TestConformanceOfAProgram runs the suite against the reference server as a program in a sandbox,
+// behind the gateway, and holds the results against those of the same server over HTTP of its own.
+func TestConformanceOfAProgram(t *testing.T) {
+	e := eras[0]
+	direct := conformance(t, startEverything(t, e), "--requirements", e.revision)
+	g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, programs: map[string]string{
+		"everything": fmt.Sprintf("{command: %q, instance: principal, sandbox: {read: []}}", cached(t, "bin", "everything-server-v1.8.0"))}})
+	g.endpoint = "/mcp/everything"
+	through := conformance(t, startShim(t, g, g.token(t, "tester", "--ttl", "15m")), "--requirements", e.revision)
+	// Over pipes there is no stream to break and take up again.
+	delete(direct, "server-sse-polling")
+	delete(through, "server-sse-polling")
+	if n := len(direct); n < requiredScenarios[e.revision]-1 {
+		t.Errorf("%d scenarios ran directly, want at least %d", n, requiredScenarios[e.revision]-1)
+	}
+	for scenario, checks := range direct {
+		if diff := cmp.Diff(explain(t, scenario, checks), through[scenario]); diff != "" {
+			t.Errorf("%s: over HTTP (-) and as a program behind the gateway (+):\n%s", scenario, diff)
+		}
 	}
 }
 
