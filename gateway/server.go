@@ -150,7 +150,9 @@ const (
 func (s *Server) Run(ctx context.Context) {
 	backoff := firstBackoff
 	var watching sync.WaitGroup
-	watching.Go(func() { s.watch(ctx) })
+	if _, program := s.Upstream.(refresher); !program { // it tells by itself, and a stream would keep it running
+		watching.Go(func() { s.watch(ctx) })
+	}
 	defer watching.Wait()
 	for ctx.Err() == nil {
 		wait := s.refreshEvery()
@@ -171,9 +173,12 @@ func (s *Server) Run(ctx context.Context) {
 	}
 }
 
+// refresher is an Upstream that says itself when its lists are others, and that asking keeps awake.
+type refresher interface{ RefreshEvery() time.Duration }
+
 // refreshEvery is the upstream's own wish where it has one: asking a program keeps it running.
 func (s *Server) refreshEvery() time.Duration {
-	if own, ok := s.Upstream.(interface{ RefreshEvery() time.Duration }); ok {
+	if own, ok := s.Upstream.(refresher); ok {
 		return own.RefreshEvery()
 	}
 	return refreshEvery
