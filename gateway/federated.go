@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"crypto/rand"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -214,19 +213,9 @@ func (x *exchange) listAll(ctx context.Context, who *identity.Principal, call ch
 	}
 	member := listMember(call.msg.Method)
 	ix := x.g.indexOf(x.snap, call.msg.Era)
-	in := x.input(who, call)
-	key := catalog.ViewKey{Revision: x.snap.viewRevision(), SubjectKey: x.snap.Policy.SubjectKey(in.Subject) + grantKey(who),
-		Server: "", Digest: ix.Digest, Cursor: member, Era: call.msg.Era}
-	view, err := x.g.views.Get(key, func() ([]byte, error) {
+	return x.serveView(who, call, catalog.ViewKey{Digest: ix.Digest, Cursor: member}, func() ([]byte, error) {
 		return x.filterAll(context.WithoutCancel(ctx), who, call, ix, member)
 	})
-	if err != nil {
-		return err
-	}
-	ends := wire.AppendResult(make([]byte, 0, 64), call.msg.ID, nil)
-	x.respond(http.StatusOK, ends[:len(ends)-1], view, ends[len(ends)-1:])
-	x.outcome("ok", "")
-	return nil
 }
 
 // filterAll returns the list with what the caller may use.

@@ -23,12 +23,18 @@ func (x *exchange) serveTools(ctx context.Context, who *identity.Principal, call
 	if !ok {
 		return refuse(CodeInvalidParams, "Invalid cursor")
 	}
-	in := x.input(who, call)
-	key := catalog.ViewKey{Revision: x.snap.viewRevision(), SubjectKey: x.snap.Policy.SubjectKey(in.Subject) + grantKey(who),
-		Server: call.server.Name, Digest: call.listing.Digest, Cursor: cursorKey(call.msg), Era: call.msg.Era}
-	view, err := x.g.views.Get(key, func() ([]byte, error) {
+	key := catalog.ViewKey{Server: call.server.Name, Digest: call.listing.Digest, Cursor: cursorKey(call.msg)}
+	return x.serveView(who, call, key, func() ([]byte, error) {
 		return x.filter(context.WithoutCancel(ctx), who, call, page, "tools")
 	})
+}
+
+// serveView answers with a list that all callers share of whom the policy reads the same; key says
+// which list.
+func (x *exchange) serveView(who *identity.Principal, call checked, key catalog.ViewKey, build func() ([]byte, error)) error {
+	key.Revision, key.Era = x.snap.viewRevision(), call.msg.Era
+	key.SubjectKey = x.snap.Policy.SubjectKey(subject(who)) + grantKey(who)
+	view, err := x.g.views.Get(key, build)
 	if err != nil {
 		return err
 	}
