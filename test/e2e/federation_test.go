@@ -114,3 +114,36 @@ allow if {
 		t.Errorf("a thinker sees %v", thinkers)
 	}
 }
+
+// TestOneCallIsOneRequest counts what two servers behind /mcp are sent: what the gateway asks for
+// itself does not grow with the calls.
+func TestOneCallIsOneRequest(t *testing.T) {
+	files, notes := newRecorder(t), newRecorder(t)
+	g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, servers: map[string]string{"files": files.url, "notes": notes.url}})
+	token := g.token(t, "tester")
+	for _, up := range []*recorder{files, notes} {
+		eventually(t, "the gateway listens", func() error {
+			if !up.listening() {
+				return fmt.Errorf("not yet")
+			}
+			return nil
+		})
+	}
+	before := files.errands() + notes.errands()
+	const calls = 20
+	for range calls {
+		for _, tool := range []string{"files__note", "notes__note"} {
+			if r := g.modernCall(t, token, tool, `{"text":"x"}`); r.text() != "done" {
+				t.Fatalf("%s: %s", tool, r.Raw)
+			}
+		}
+		g.modernList(t, token)
+	}
+	if a, b := len(files.seen()), len(notes.seen()); a != calls || b != calls {
+		t.Errorf("%d calls reached one server and %d the other; want %d each", a, b, calls)
+	}
+	// A refresh that the opening of a stream has caused may still be under way; no call causes one.
+	if n := files.errands() + notes.errands() - before; n >= calls {
+		t.Errorf("%d requests of the gateway's own came on top", n)
+	}
+}

@@ -107,6 +107,13 @@ func (rec *recorder) seen() []recorded {
 	return append([]recorded(nil), rec.calls...)
 }
 
+// errands is how often the gateway has asked for itself.
+func (rec *recorder) errands() int {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	return len(rec.errand)
+}
+
 // listening reports whether the gateway has opened its listening stream: the last thing that
 // it does for itself after a start.
 func (rec *recorder) listening() bool {
