@@ -47,6 +47,9 @@ type Credential struct {
 	Resource string `yaml:"resource"`
 	// For whom, as the token endpoint names it (RFC 8693).
 	Audience string `yaml:"audience"`
+	// For whom the gateway signs what it shows the token endpoint. Default: `tokenURL`; some
+	// endpoints want the URL of their issuer.
+	SignedFor string `yaml:"signedFor"`
 	// File with the certificates that may sign the token endpoint's, PEM. Default: the system's.
 	CA string `yaml:"ca" kind:"path"`
 
@@ -84,7 +87,7 @@ const (
 )
 
 var (
-	keysOfOAuth = []string{"tokenURL", "clientID", "clientAuth", "clientSecret", "key", "keyID", "scope", "resource", "audience", "ca"}
+	keysOfOAuth = []string{"tokenURL", "clientID", "clientAuth", "clientSecret", "key", "keyID", "scope", "resource", "audience", "signedFor", "ca"}
 	// keysOfCredential are the keys of each type, beside type, header and prefix.
 	keysOfCredential = map[string][]string{
 		fromFile:     {"path", "allowReadable"},

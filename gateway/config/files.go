@@ -1,15 +1,14 @@
 package config
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 )
 
@@ -26,16 +25,18 @@ func (c *Config) CheckFiles() error {
 	} else if !info.IsDir() {
 		p.key("policies", "%s is not a directory", c.Policies)
 	}
-	own := hidden(c.State)
+	o := c.origin(nil, nil)
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
 		if c.Servers[name].Type == typeStdio {
-			c.Servers[name].checkFiles("mcpServers."+name, c.source.env, own, p)
+			c.Servers[name].checkFiles("mcpServers."+name, c.State, o, p)
 			continue
 		}
-		if _, err := c.Servers[name].headers(c.source.env); err != nil {
-			p.key("mcpServers."+name+".credential.path", "%s", err)
+		if cred := c.Servers[name].Credential; cred.Type != "" {
+			if err := cred.try(o); err != nil {
+				p.key("mcpServers."+name+".credential", "%s", err)
+			}
 		}
-		if _, err := c.Servers[name].tls(); err != nil {
+		if _, err := c.Servers[name].TLS.config(); err != nil {
 			p.key("mcpServers."+name+".tls", "%s", err)
 		}
 	}
@@ -50,10 +51,12 @@ func (c *Config) starter(err error) string {
 	return "; without policies nothing could be allowed. A starter policy is written by: sallyport init --config " + c.source.file
 }
 
-// checkFiles looks for the program and for what it may read and write; own is what none may.
-func (s *Server) checkFiles(at string, environ map[string]string, own []string, p *problems) {
+// checkFiles looks for the program, its credentials, and what it may read and write; what is in
+// the state directory, but for caches of packages, none may.
+func (s *Server) checkFiles(at, state string, o origin, p *problems) {
+	state = resolve(state)
 	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
-		if _, err := s.EnvFrom[name].secret(environ); err != nil {
+		if err := s.EnvFrom[name].try(o); err != nil {
 			p.key(at+".envFrom."+name, "%s", err)
 		}
 	}
@@ -72,7 +75,7 @@ func (s *Server) checkFiles(at string, environ map[string]string, own []string, 
 			if _, err := os.Stat(path); err != nil {
 				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s: %s; make it, or take it out", path, unwrapPath(err))
 			}
-			if slices.ContainsFunc(own, func(dir string) bool { return holds(resolve(dir), resolve(path)) }) {
+			if real := resolve(path); holds(state, real) && filepath.Dir(real) != filepath.Join(state, cacheDir) {
 				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s is the gateway's own (keys, secrets, its record) and stays out of every sandbox", path)
 			}
 		}
@@ -91,88 +94,26 @@ func (c *Config) certificate() (*tls.Certificate, error) {
 	return &pair, nil
 }
 
-// maxCredential bounds a credential's file, in bytes.
-const maxCredential = 16 << 10
-
-// headers are what every request to the server carries, credential included.
-func (s *Server) headers(environ map[string]string) (http.Header, error) {
-	h := http.Header{}
-	for name, value := range s.Headers {
-		h.Set(name, value)
-	}
-	if s.Credential.Type == "" {
-		return h, nil
-	}
-	secret, err := s.Credential.secret(environ)
-	if err != nil {
-		return nil, err
-	}
-	value := s.Credential.Prefix + secret
-	if usable(s.Credential.Header, value) != nil {
-		return nil, fmt.Errorf("the credential for %s holds a control character", s.Credential.Header)
-	}
-	h.Set(s.Credential.Header, value)
-	return h, nil
-}
-
-// secret reads a credential.
-func (c *Credential) secret(environ map[string]string) (string, error) {
-	if c.Type == fromEnv {
-		if environ[c.Name] == "" {
-			return "", fmt.Errorf("the environment has no %s, which is a credential", c.Name)
-		}
-		return environ[c.Name], nil
-	}
-	if c.Type != fromFile {
-		return "", fmt.Errorf("credentials of type %s are not in this version", c.Type)
-	}
-	secret, err := os.ReadFile(c.Path)
-	if err != nil {
-		return "", fmt.Errorf("read credential %s: %w", c.Path, unwrapPath(err))
-	}
-	secret = bytes.TrimSpace(secret)
-	if len(secret) == 0 {
-		return "", fmt.Errorf("credential %s is empty", c.Path)
-	}
-	if len(secret) > maxCredential {
-		return "", fmt.Errorf("credential %s has over %d bytes; that is no credential", c.Path, maxCredential)
-	}
-	return string(secret), nil
-}
-
-// credentials are the variables of a command that are secrets.
-func (s *Server) credentials(environ map[string]string) (map[string]string, error) {
-	out := make(map[string]string, len(s.EnvFrom))
-	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
-		secret, err := s.EnvFrom[name].secret(environ)
-		if err != nil {
-			return nil, err
-		}
-		out[name] = secret
-	}
-	return out, nil
-}
-
-// tls returns what the server's keys and certificates make, or nil for the defaults.
-func (s *Server) tls() (*tls.Config, error) {
-	if s.TLS == (ServerTLS{}) {
+// config returns what keys and certificates make, or nil for the defaults.
+func (t ServerTLS) config() (*tls.Config, error) {
+	if t == (ServerTLS{}) {
 		return nil, nil // the defaults are no error
 	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.TLS.CA != "" {
-		pem, err := os.ReadFile(s.TLS.CA)
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
 		if err != nil {
-			return nil, fmt.Errorf("read ca %s: %w", s.TLS.CA, unwrapPath(err))
+			return nil, fmt.Errorf("read ca %s: %w", t.CA, unwrapPath(err))
 		}
 		out.RootCAs = x509.NewCertPool()
 		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("ca %s: %w", s.TLS.CA, errors.New("no certificate in it"))
+			return nil, fmt.Errorf("ca %s: %w", t.CA, errors.New("no certificate in it"))
 		}
 	}
-	if s.TLS.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(s.TLS.Cert, s.TLS.Key)
+	if t.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read certificate %s: %w", s.TLS.Cert, err)
+			return nil, fmt.Errorf("read certificate %s: %w", t.Cert, err)
 		}
 		out.Certificates = []tls.Certificate{pair}
 	}

@@ -42,7 +42,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
 	}
 	for name, c := range cfg.Servers {
-		print, err := c.fingerprint(cfg.source.env, cfg.Limits)
+		print, err := c.fingerprint(cfg.Limits)
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
@@ -50,7 +50,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 			next.servers[name] = s.current.servers[name]
 			continue
 		}
-		b, err := cfg.behind(name, &s.sandboxes, s.log)
+		b, err := cfg.behind(name, shared{&s.sandboxes, s.assert, s.log})
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}

@@ -172,8 +172,8 @@ func TestProgramsAndFoldersThatAreNotThereAreNamed(t *testing.T) {
 "plain": {"command": "./plain"},
 "reads": {"command": "srv",
  "sandbox": {"read": ["docs",
-  "no/docs"], "write": ["no/out", "../state/keys", "../state/cache"]}},
-"stands": {"command": "srv", "cwd": "plain"}}}`, "docs/", "bin/srv", "policies/authz.rego", "../state/keys/", "../state/cache/")
+  "no/docs"], "write": ["no/out", "../state/keys", "../state/cache/reads"]}},
+"stands": {"command": "srv", "cwd": "plain"}}}`, "docs/", "bin/srv", "policies/authz.rego", "../state/keys/", "../state/cache/reads/")
 	if err := os.WriteFile(dir+"/plain", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

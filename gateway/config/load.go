@@ -243,6 +243,14 @@ func (c *Config) note(environ map[string]string) {
 	if !c.Enforce {
 		c.notes = append(c.notes, "enforce is false: policies decide and are recorded, and refuse nothing")
 	}
+	for _, server := range slices.Sorted(maps.Keys(c.Servers)) {
+		s := c.Servers[server]
+		for _, cred := range append([]*Credential{&s.Credential}, slices.Collect(maps.Values(s.EnvFrom))...) {
+			if cred.Type == fromEnv {
+				c.notes = append(c.notes, "mcpServers."+server+": "+cred.Name+" is a credential in the gateway's environment, which other programs of this user can read; a file is better")
+			}
+		}
+	}
 	known := variables()
 	for name := range environ {
 		if !strings.HasPrefix(name, EnvPrefix) || slices.Contains(known, name) || foreign(name) {

@@ -18,7 +18,7 @@ func (c *Config) Probe(ctx context.Context) map[string]error {
 	found := make(map[string]error, len(c.Servers))
 	for name := range c.Servers {
 		asked.Go(func() {
-			b, err := c.behind(name, &sandboxes, slog.New(slog.DiscardHandler))
+			b, err := c.behind(name, shared{&sandboxes, nobody, slog.New(slog.DiscardHandler)})
 			if err == nil {
 				if failed := b.server.Refresh(ctx); failed != nil {
 					err = errors.New(oneLine(failed))

@@ -15,6 +15,7 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/audit"
+	"sallyport/gateway/credential"
 	"sallyport/gateway/sandbox"
 	"sallyport/identity"
 	"sallyport/identity/mint"
@@ -36,6 +37,7 @@ type Service struct {
 	health   health
 
 	sandboxes sandbox.Launcher
+	assert    credential.Assert // signs for principals at the token endpoints of others
 
 	lifetime context.Context // of the servers' catalogues; ends at Close
 	end      context.CancelFunc
@@ -67,7 +69,10 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, keys: keys, watch: watchDefaults}
+	s := &Service{log: log, keys: keys, watch: watchDefaults,
+		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
+			return issuer.Assert(who.Subject, audience)
+		}}
 	s.lifetime, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys})
 	if err != nil {

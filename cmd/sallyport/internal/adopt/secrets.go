@@ -7,11 +7,11 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"sallyport/gateway/credential"
 )
 
 var (
-	// secretName is what people call variables and headers that hold secrets.
-	secretName = regexp.MustCompile(`(?i)secret|token|passw|passphrase|credential|authorization|cookie|api[-_]?key|private[-_]?key|access[-_]?key|(^|[-_])(key|pat|pwd|auth)$`)
 	// secretArgument is an argument whose name says the same.
 	secretArgument = regexp.MustCompile(`(?i)^--?[a-z0-9-]*(secret|token|passw|api-?key)[a-z0-9-]*(=|$)`)
 	// reference is a value that is one variable of the environment and nothing else.
@@ -58,7 +58,7 @@ func (s *secrets) env(server *yaml.Node) {
 	kept := env.Content[:0:0]
 	for i := 0; i+1 < len(env.Content); i += 2 {
 		name, value := env.Content[i].Value, env.Content[i+1].Value
-		if value == "" || !secretName.MatchString(name) || strings.Contains(value, "${") && !reference.MatchString(value) {
+		if value == "" || !credential.Sensitive(name) || strings.Contains(value, "${") && !reference.MatchString(value) {
 			kept = append(kept, env.Content[i], env.Content[i+1])
 			continue
 		}
@@ -87,7 +87,7 @@ func (s *secrets) header(server *yaml.Node) {
 		if scheme, rest, found := strings.Cut(value, " "); found && strings.EqualFold(name, "Authorization") {
 			prefix, secret = scheme+" ", rest
 		}
-		movable := secretName.MatchString(name) && secret != "" && (!strings.Contains(secret, "${") || reference.MatchString(secret))
+		movable := credential.Sensitive(name) && secret != "" && (!strings.Contains(secret, "${") || reference.MatchString(secret))
 		if !movable || taken {
 			kept = append(kept, headers.Content[i], headers.Content[i+1])
 			if movable {
