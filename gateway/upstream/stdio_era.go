@@ -29,8 +29,12 @@ const (
 )
 
 // probeTimeout is how long a program may think about server/discover before it is taken for one
-// that does not know it.
-const probeTimeout = 5 * time.Second
+// that does not know it; and at most a part of the time that it has for its start, since the
+// older handshake needs some as well.
+const (
+	probeTimeout = 5 * time.Second
+	probePart    = 3
+)
 
 func (s *Stdio) modern() verdict {
 	s.mu.Lock()
@@ -110,7 +114,7 @@ func (s *Stdio) probe(ctx context.Context, k key, p *process) (verdict, error) {
 	if err != nil {
 		return unknown, err
 	}
-	over := time.NewTimer(min(probeTimeout, s.cfg.StartTimeout))
+	over := time.NewTimer(min(probeTimeout, s.cfg.StartTimeout/probePart))
 	defer over.Stop()
 	select {
 	case v := <-answered:

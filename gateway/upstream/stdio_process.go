@@ -38,7 +38,8 @@ type process struct {
 	newest   int64               // id of the newest question
 	used     time.Time
 	heard    time.Time // when the newest line came
-	silent   int       // calls in a row that ended without a line in their time
+	silent   int       // calls, one after the other, that ended without a line in their time
+	counted  time.Time // when the newest of those ended
 	bad      int       // lines that were no message
 	answered bool      // it has answered something, so it is an MCP server
 	state    state
@@ -259,15 +260,16 @@ func (p *process) unwritable(err error) {
 	}()
 }
 
-// mostSilent is how many calls in a row may hear nothing in their whole time before the program is
-// taken for one that hangs.
+// mostSilent is how many calls, one after the other, may hear nothing in their whole time before
+// the program is taken for one that hangs. Of those at the same time one counts: they may be slow.
 const mostSilent = 3
 
 // wasSilent is told that a call which began at a time was given up, since it heard nothing.
 func (p *process) wasSilent(began time.Time) {
 	p.mu.Lock()
-	if p.heard.Before(began) {
+	if p.heard.Before(began) && began.After(p.counted) {
 		p.silent++
+		p.counted = time.Now()
 	}
 	hangs := p.silent >= mostSilent
 	p.mu.Unlock()
