@@ -93,7 +93,7 @@ func (c *command) run(ctx context.Context, who Who) (Secret, error) {
 	killWithChildren(cmd)
 	cmd.WaitDelay = time.Second // a child that holds the pipes open is not waited for
 	err := cmd.Run()
-	if said := strings.TrimSpace(string(bytes.ToValidUTF8(stderr.Bytes(), []byte("\uFFFD")))); said != "" {
+	if said := strings.TrimSpace(string(bytes.ToValidUTF8(stderr.kept.Bytes(), []byte("\uFFFD")))); said != "" {
 		c.cfg.Log.Info("credential command says", slog.String("command", name), slog.String("stderr", said))
 	}
 	switch {
@@ -104,7 +104,7 @@ func (c *command) run(ctx context.Context, who Who) (Secret, error) {
 	case stdout.over:
 		return Secret{}, fmt.Errorf("credential command %s printed over %d bytes; it must print the secret and nothing else", name, maxSecret)
 	}
-	secret, err := parseOutput(stdout.Bytes(), time.Now(), c.cfg.MaxAge)
+	secret, err := parseOutput(stdout.kept.Bytes(), time.Now(), c.cfg.MaxAge)
 	if err != nil {
 		return Secret{}, fmt.Errorf("credential command %s: what it printed %w", name, err)
 	}
@@ -167,16 +167,17 @@ func lifeOf(seconds int64) (time.Duration, error) {
 	return time.Duration(min(seconds, int64(longestLife/time.Second))) * time.Second, nil
 }
 
-// bounded keeps the first bytes that are written to it and swallows the rest.
+// bounded keeps the first bytes that are written to it and swallows the rest. Its buffer is not
+// embedded: that would bring a ReadFrom, which io.Copy prefers to Write.
 type bounded struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	most int
 	over bool
 }
 
 func (b *bounded) Write(p []byte) (int, error) {
-	room := b.most - b.Len()
+	room := b.most - b.kept.Len()
 	b.over = b.over || len(p) > room
-	b.Buffer.Write(p[:min(len(p), room)])
+	b.kept.Write(p[:min(len(p), room)])
 	return len(p), nil
 }

@@ -23,8 +23,11 @@ func hash(b []byte) uint32 {
 
 func key(b string) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
 
-// newNeedles wants texts of at least MinScrub bytes.
+// newNeedles wants texts of at least MinScrub bytes. It returns nil, which finds nothing, for none.
 func newNeedles(all []string) *needles {
+	if len(all) == 0 {
+		return nil
+	}
 	n := &needles{width: maxWidth, ends: map[uint32][]string{}}
 	for _, s := range all {
 		n.width = min(n.width, len(s))
@@ -46,6 +49,9 @@ func newNeedles(all []string) *needles {
 
 // find appends where needles lie in the document that v is a view of.
 func (n *needles) find(v view, found []hit) []hit {
+	if n == nil {
+		return found
+	}
 	text := v.text
 	for i := n.width; i <= len(text); {
 		last := text[i-block : i]

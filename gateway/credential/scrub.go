@@ -25,13 +25,20 @@ const Redacted = "[redacted by the gateway]"
 // before the last rotation. The zero Scrubber knows none and finds nothing; it is safe for
 // concurrent use and must not be copied.
 type Scrubber struct {
-	learned atomic.Pointer[needles] // nil before the first
-	last    atomic.Pointer[string]  // the secret learned last, to spare a look
-	used    atomic.Uint64           // counts uses, for the order
+	learned atomic.Pointer[searches] // nil before the first
+	last    atomic.Pointer[string]   // the secret learned last, to spare a look
+	used    atomic.Uint64            // counts uses, for the order
 
-	mu sync.Mutex // guards all below
-	of map[string]*known
+	mu    sync.Mutex // guards all below
+	of    map[string]*known
+	young []string // secrets that only searches.young knows
 }
+
+// searches are two passes over a document: a new secret costs a search for a few, not for all.
+type searches struct{ old, young *needles }
+
+// maxYoung is how many secrets are searched for apart from the rest.
+const maxYoung = 32
 
 // known is a secret in all its forms.
 type known struct {
@@ -65,15 +72,35 @@ func (s *Scrubber) Learn(secret string) {
 	if s.of == nil {
 		s.of = map[string]*known{}
 	}
-	if len(s.of) >= maxLearned {
+	forgotten := len(s.of) >= maxLearned
+	if forgotten {
 		s.forget()
 	}
 	s.of[secret] = &known{formsOf(secret), now}
-	var all []string
-	for _, k := range s.of {
-		all = append(all, k.forms...)
+	s.young = append(s.young, secret)
+	s.search(forgotten || len(s.young) > maxYoung)
+}
+
+// search makes the searches anew, that of the old secrets where merge is true. It must be called
+// with mu held.
+func (s *Scrubber) search(merge bool) {
+	next := searches{}
+	if last := s.learned.Load(); last != nil {
+		next.old = last.old
 	}
-	s.learned.Store(newNeedles(all))
+	var forms []string
+	if merge {
+		for _, k := range s.of {
+			forms = append(forms, k.forms...)
+		}
+		next.old, s.young = newNeedles(forms), nil
+	}
+	forms = nil
+	for _, secret := range s.young {
+		forms = append(forms, s.of[secret].forms...)
+	}
+	next.young = newNeedles(forms)
+	s.learned.Store(&next)
 }
 
 // forget drops the quarter used longest ago, so that it does not have to for each new one. It
@@ -136,25 +163,36 @@ func (s *Scrubber) ScrubText(text string) string {
 	return string(out)
 }
 
+// find appends where secrets lie in the document that v is a view of.
+func (s *searches) find(v view, found []hit) []hit {
+	return s.young.find(v, s.old.find(v, found))
+}
+
 // inJSON finds what is in any of the views of a document.
-func (n *needles) inJSON(doc []byte) []hit {
+func (s *searches) inJSON(doc []byte) []hit {
 	v := unescaped(doc)
-	found := n.find(v, nil)
+	found := s.find(v, nil)
 	w, other := undone(v)
 	if !other {
 		return found
 	}
-	seen := map[int]int{}
-	for _, h := range found {
-		seen[h.Start] = h.size
-	}
-	for _, h := range n.find(w, nil) {
-		if h.size > seen[h.Start] { // else it is the same, with the line breaks after it
-			found = append(found, h)
+	again := s.find(w, nil)
+	slices.SortFunc(found, byStart)
+	slices.SortFunc(again, byStart)
+	first, i := found, 0
+	for _, h := range again {
+		for i < len(first) && first[i].Start < h.Start {
+			i++
 		}
+		if i < len(first) && first[i].End <= h.End && first[i].size >= h.size {
+			continue // the same, with an escape before it or a line break after it
+		}
+		found = append(found, h)
 	}
 	return found
 }
+
+func byStart(a, b hit) int { return a.Start - b.Start }
 
 // hit is where a needle lies in a document; size is its own length.
 type hit struct {
@@ -167,7 +205,7 @@ func replace(doc []byte, found []hit) ([]byte, int) {
 	if len(found) == 0 {
 		return doc, 0
 	}
-	slices.SortFunc(found, func(a, b hit) int { return a.Start - b.Start })
+	slices.SortFunc(found, byStart)
 	out := make([]byte, 0, len(doc)+len(found)*len(Redacted))
 	copied, count := 0, 0
 	for i := 0; i < len(found); {
