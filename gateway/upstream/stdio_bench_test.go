@@ -39,18 +39,67 @@ func cheapStdioServer() {
 	}
 }
 
-// Calls to a program that costs next to nothing, by callers that share its process.
+// Calls to a program that costs next to nothing, by callers that share its process; and the same
+// lines over a bare pipe, as many at a time, which is all that could be gained.
 func BenchmarkStdioCall(b *testing.B) {
 	for _, size := range []int{100, 10 << 10} {
 		for _, callers := range []int{1, 16, 256} {
-			b.Run(fmt.Sprintf("size=%d/callers=%d", size, callers), func(b *testing.B) { benchStdio(b, size, callers) })
+			b.Run(fmt.Sprintf("size=%d/callers=%d/by=upstream", size, callers), func(b *testing.B) { benchStdio(b, size, callers) })
+			b.Run(fmt.Sprintf("size=%d/callers=%d/by=pipe", size, callers), func(b *testing.B) { benchPipe(b, size, callers) })
 		}
 	}
 }
 
+// benchPipe keeps a number of lines under way.
+func benchPipe(b *testing.B, size, callers int) {
+	in, err := newPipes()
+	if err != nil {
+		b.Fatal(err)
+	}
+	child, err := startAs("cheap", nil, in.stdin[0], in.stdout[1], in.stderr[1])
+	in.closeTheirs()
+	if err != nil {
+		b.Fatal(err)
+	}
+	line := []byte(toolCall("1", "echo", strings.Repeat("x", size)) + "\n")
+	answers := bufio.NewReaderSize(in.stdout[0], 64<<10)
+	free := make(chan struct{}, callers)
+	for range callers {
+		free <- struct{}{}
+	}
+	var writer sync.WaitGroup
+	b.ResetTimer()
+	writer.Go(func() {
+		var batch []byte
+		for left := b.N; left > 0; {
+			<-free
+			batch = append(batch[:0], line...)
+			for left--; left > 0 && len(free) > 0; left-- {
+				<-free
+				batch = append(batch, line...)
+			}
+			if _, err := in.stdin[1].Write(batch); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+	for range b.N {
+		if _, err := answers.ReadSlice('\n'); err != nil {
+			b.Fatal(err)
+		}
+		free <- struct{}{}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "calls/s")
+	writer.Wait()
+	in.closeOurs()
+	_ = child.Wait()
+}
+
 func benchStdio(b *testing.B, size, callers int) {
 	s := ours(b, "cheap", func(c *StdioConfig) { c.Instance = Shared })
-	out := legacyPost(gateway.Party{Key: "k"}, "", toolCall("1", "echo", strings.Repeat("x", size)))
+	session := begin(b, s, gateway.Party{Key: "k"}, `{}`)
+	out := legacyPost(gateway.Party{Key: "k"}, session, toolCall("1", "echo", strings.Repeat("x", size)))
 	var refused *wire.Error
 	if out.Message, refused = wire.Decode(out.Body, out.Header, wire.Limits{}); refused != nil {
 		b.Fatal(refused)

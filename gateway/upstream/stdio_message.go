@@ -135,12 +135,14 @@ func (p *process) take(line []byte) {
 		p.badLine(line, err)
 		return
 	}
+	if reply.Kind == wire.Response {
+		p.answer(reply)
+		return
+	}
 	p.mu.Lock()
 	p.heard, p.silent = time.Now(), 0
 	p.mu.Unlock()
 	switch reply.Kind {
-	case wire.Response:
-		p.answer(reply)
 	case wire.Notification:
 		p.notified(reply)
 	case wire.Request:
@@ -205,6 +207,7 @@ func (p *process) tooLong(line []byte) {
 func (p *process) answer(reply *wire.Reply) {
 	id, err := strconv.ParseInt(string(reply.ID), 10, 64)
 	p.mu.Lock()
+	p.heard, p.silent = time.Now(), 0
 	c := p.calls[id]
 	if c == nil && p.late != nil && p.late.id == id {
 		c = p.late

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -56,6 +57,8 @@ type outbox struct {
 	timeout time.Duration // for the program to read what has been written
 	most    int           // bytes that may wait
 	failed  func(error)   // called once, when nothing more can be written
+
+	until time.Time // the deadline of file; as file, whoever has set writing has it
 
 	mu      sync.Mutex // guards all below
 	waiting []byte
@@ -114,10 +117,13 @@ func (o *outbox) addLocked(f func(dst []byte) []byte) error {
 		return nil
 	}
 	o.writing = true
+	o.mu.Unlock()
+	runtime.Gosched() // others that are about to add theirs save a write each
+	o.mu.Lock()
 	for round := range mostRounds {
 		batch := o.next()
 		o.mu.Unlock()
-		_ = o.file.SetWriteDeadline(time.Now().Add(atOnce))
+		o.soon()
 		n, err := o.file.Write(batch)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded) || err == nil && round == mostRounds-1:
@@ -136,10 +142,20 @@ func (o *outbox) addLocked(f func(dst []byte) []byte) error {
 	return nil
 }
 
+// soon sets a deadline that is near, unless there is one: to set it costs as much as half a write.
+func (o *outbox) soon() {
+	now := time.Now()
+	if left := o.until.Sub(now); left < atOnce/2 || left > atOnce {
+		o.until = now.Add(atOnce)
+		_ = o.file.SetWriteDeadline(o.until)
+	}
+}
+
 // drain writes what is left of a batch and all that has come meanwhile.
 func (o *outbox) drain(batch []byte) {
 	for {
-		_ = o.file.SetWriteDeadline(time.Now().Add(o.timeout))
+		o.until = time.Now().Add(o.timeout)
+		_ = o.file.SetWriteDeadline(o.until)
 		switch _, err := o.file.Write(batch); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			o.fail(errHung)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/gateway"
@@ -25,9 +26,9 @@ type process struct {
 	idle   *time.Timer
 	gone   chan struct{} // closed when it has ended
 
-	shake  gate   // one handshake or probe at a time; guards the two below
-	hello  []byte // the answer to initialize, if it was a result
-	probed bool   // it has been asked whether it speaks the newer protocol
+	hello  atomic.Pointer[[]byte] // the answer to initialize, once it was a result; set with shake held
+	shake  gate                   // one handshake or probe at a time; guards the one below
+	probed bool                   // it has been asked whether it speaks the newer protocol
 
 	mu       sync.Mutex // guards all below
 	calls    map[int64]*asking

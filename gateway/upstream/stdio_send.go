@@ -115,7 +115,7 @@ func (s *Stdio) legacyRequest(ctx context.Context, party gateway.Party, msg *wir
 	}
 	if hello, err := p.handshake(ctx, nil); err != nil {
 		return nil, err
-	} else if _, ok := at(hello, "result"); !ok {
+	} else if p.hello.Load() == nil { // refused
 		return jsonReply(http.StatusOK, replace(hello, msg.ID, "id")), nil
 	}
 	return p.call(ctx, msg, nil)

@@ -181,12 +181,15 @@ func (p *process) subscribe(one *peer, msg *wire.Message) (enough bool) {
 // the first client's words go through; a shared one is told of no capability, since nobody could
 // say whom it asks.
 func (p *process) handshake(ctx context.Context, init *wire.Message) ([]byte, error) {
+	if raw := p.hello.Load(); raw != nil {
+		return *raw, nil
+	}
 	if err := p.shake.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer p.shake.exit()
-	if p.hello != nil {
-		return p.hello, nil
+	if raw := p.hello.Load(); raw != nil {
+		return *raw, nil
 	}
 	own := p.owner == ofGateway
 	if init == nil || p.s.cfg.Instance == Shared {
@@ -213,8 +216,10 @@ func (p *process) handshake(ctx context.Context, init *wire.Message) ([]byte, er
 		p.refusedInit(raw, own)
 		return raw, nil // a refusal is for who asked, and the next may ask otherwise
 	}
-	p.hello = raw
-	return raw, p.write([]byte(`{"jsonrpc":"2.0","method":"` + wire.NotifyInitialized + `"}`))
+	// Calls come after what completes the handshake, so hello is set last.
+	err = p.write([]byte(`{"jsonrpc":"2.0","method":"` + wire.NotifyInitialized + `"}`))
+	p.hello.Store(&raw)
+	return raw, err
 }
 
 // answerOf waits for the answer and drops what comes before.
