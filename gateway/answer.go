@@ -210,6 +210,9 @@ func (x *exchange) listenAll(ctx context.Context, who *identity.Principal, call 
 
 // streamAll keeps a stream open on which the endpoint tells of changed lists.
 func (x *exchange) streamAll(ctx context.Context, who *identity.Principal, call checked, first []byte) error {
+	if x.g.streams.full(who.Key()) {
+		return refuse(CodeLimited, "%d streams are open already; close one", maxStreams)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}

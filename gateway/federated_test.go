@@ -393,3 +393,15 @@ func TestFederatedQuestionThatIsRefused(t *testing.T) {
 	}
 	eventually(t, "the server is told", func() bool { return slices.Equal(link.said(), []string{"refuse  5"}) })
 }
+
+func TestFederatedStreamsOfOnePrincipalAreBounded(t *testing.T) {
+	f, _ := fedFixture(t)
+	for range maxStreams {
+		f.connect(t, http.MethodGet, f.reader, "")
+	}
+	w := f.do(http.MethodGet, f.reader, "")
+	if want := `{"jsonrpc":"2.0","id":null,"error":{"code":429,"message":"256 streams are open already; close one"}}`; w.Body.String() != want {
+		t.Errorf("one more: %d %s; want %s", w.Code, w.Body, want)
+	}
+	f.connect(t, http.MethodGet, f.other, "") // another's is no part of that
+}

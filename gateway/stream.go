@@ -135,8 +135,20 @@ func (st *stream) end(why string) { st.stop(fmt.Errorf("%w: %s", errStreamEnded,
 
 // streams are the open streams of the gateway.
 type streams struct {
-	mu   sync.Mutex // guards open
-	open map[*stream]bool
+	mu      sync.Mutex // guards both below
+	open    map[*stream]bool
+	byOwner map[string]int
+}
+
+// maxStreams is how many streams of the gateway's own one principal may have open: they cost no
+// connection to a server, which bounds the others.
+const maxStreams = 256
+
+// full reports whether a principal has as many streams open as one may have.
+func (s *streams) full(owner string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.byOwner[owner] >= maxStreams
 }
 
 // add registers a stream; the returned function takes it out. Without a grant the authority
@@ -146,9 +158,11 @@ func (s *streams) add(st *stream) func() {
 	st.expiry = time.AfterFunc(st.who.Expires.Sub(st.x.g.now()), func() { st.end("its token has expired") })
 	s.mu.Lock()
 	if s.open == nil {
-		s.open = make(map[*stream]bool)
+		s.open, s.byOwner = make(map[*stream]bool), make(map[string]int)
 	}
+	owner := st.who.Key()
 	s.open[st] = true
+	s.byOwner[owner]++
 	s.mu.Unlock()
 	if newest := st.x.g.snapshot.Load(); newest != st.x.snap {
 		go st.reauthorize(context.Background(), newest) // swapped after the stream was authorised
@@ -159,6 +173,9 @@ func (s *streams) add(st *stream) func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.open, st)
+		if s.byOwner[owner]--; s.byOwner[owner] == 0 {
+			delete(s.byOwner, owner)
+		}
 	}
 }
 
