@@ -16,6 +16,13 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	if file := os.Getenv(canaryKeeps); file != "" {
+		if err := serveCanary(file); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if binary = os.Getenv("E2E_BINARY"); binary != "" {
 		return m.Run()
 	}
