@@ -108,6 +108,7 @@ func (c *command) run(ctx context.Context, who Who) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("credential command %s: what it printed %w", name, err)
 	}
+	warnShort(c.cfg.Log, c.named, secret.Value)
 	return secret, nil
 }
 

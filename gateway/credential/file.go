@@ -73,6 +73,9 @@ func (f *file) Get(context.Context, Who) (Secret, error) {
 	f.read = now
 	switch {
 	case err == nil:
+		if f.value != value {
+			warnShort(f.cfg.Log, f.named, value)
+		}
 		f.value = value
 	case f.value == "":
 		return Secret{}, err

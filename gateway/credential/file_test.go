@@ -153,6 +153,16 @@ func TestFileThatTurnsBadKeepsTheLastGoodSecretAndWarns(t *testing.T) {
 	}
 }
 
+func TestSecretThatIsTooShortToBeScrubbedIsWarnedOf(t *testing.T) {
+	for text, want := range map[string]int{"hunter2": 1, "hunter22": 0} {
+		var logs bytes.Buffer
+		get(t, must(t)(File(FileConfig{Path: write(t, "secret", text, 0o600), Log: slog.New(slog.NewTextHandler(&logs, nil))})))
+		if n := strings.Count(logs.String(), "so short that it is not looked for"); n != want || strings.Contains(logs.String(), text) {
+			t.Errorf("%d bytes: %d warnings; want %d:\n%s", len(text), n, want, logs.String())
+		}
+	}
+}
+
 func TestEnvSaysWhatIsWrongWithIt(t *testing.T) {
 	lookup := func(name string) string {
 		return map[string]string{"GOOD": " hunter2 ", "LINES": "a\nb"}[name]

@@ -73,6 +73,13 @@ func checkValue(value string) error {
 	return nil
 }
 
+// warnShort tells the operator of a secret that no scrubber looks for.
+func warnShort(log *slog.Logger, of named, value string) {
+	if len(value) < MinScrub {
+		log.Warn("credential is so short that it is not looked for in answers; use a longer one", slog.Any("credential", of), slog.Int("bytes", MinScrub))
+	}
+}
+
 // EnvOf returns a function that makes the environment of a process out of sources, each asked
 // when it is called. Its error names the variable.
 func EnvOf(sources map[string]Source) func(ctx context.Context, who Who) (map[string]string, error) {

@@ -1,10 +1,13 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -165,5 +168,19 @@ func TestStdioLearnsTheSecretsItIsGiven(t *testing.T) {
 	}
 	if _, n := s.Scrub(doc); n != 1 {
 		t.Error("not looked for after a process was given it")
+	}
+}
+
+// What a program complains about goes to the log and into errors, without the secrets it was given.
+func TestStderrIsScrubbed(t *testing.T) {
+	var logs bytes.Buffer
+	secrets := new(credential.Scrubber)
+	secrets.Learn("hunter2-hunter2")
+	s := &stderr{log: slog.New(slog.NewTextHandler(&logs, nil)), secrets: secrets}
+	s.read(io.NopCloser(strings.NewReader("login with hunter2-hunter2 failed\nbase64 aHVudGVyMi1odW50ZXIy\n")))
+	for _, text := range []string{logs.String(), s.hint()} {
+		if !strings.Contains(text, "login with [redacted by the gateway] failed") || strings.Contains(text, "aHVudGVyMi1odW50ZXIy") {
+			t.Errorf("said %s", text)
+		}
 	}
 }
