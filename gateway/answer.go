@@ -121,8 +121,8 @@ func (x *exchange) setLevel(call checked) error {
 	if ok {
 		level, _ = strictjson.String(span.Of(call.msg.Params))
 	}
-	if !slices.Contains(levels, level) {
-		return refuse(CodeInvalidParams, "params.level must be one of %s", strings.Join(levels, ", "))
+	if !slices.Contains(LogLevels, level) {
+		return refuse(CodeInvalidParams, "params.level must be one of %s", strings.Join(LogLevels, ", "))
 	}
 	if known, ok := x.g.clients.Get(call.session); ok {
 		known.level = level

@@ -12,6 +12,20 @@ import (
 // nothing.
 type Errand struct{ out Outbound }
 
+// In returns the errand as one of a session whose revision of the protocol is version, as the
+// server has chosen it: some refuse every other.
+func (e Errand) In(version string) Errand {
+	if _, ok := e.out.Header[wire.HeaderVersion]; !ok {
+		return e
+	}
+	e.out.Header = e.out.Header.Clone()
+	delete(e.out.Header, wire.HeaderVersion)
+	if version != "" && version != wire.V20241105 { // which came before the header
+		e.out.Header[wire.HeaderVersion] = []string{version}
+	}
+	return e
+}
+
 // As returns the errand as one for p: a server with a process for each principal does it there.
 func (e Errand) As(p Party) Errand {
 	e.out.For = p
@@ -21,7 +35,8 @@ func (e Errand) As(p Party) Errand {
 // Outbound returns what to send; an empty Method means nothing.
 func (e Errand) Outbound() Outbound { return e.out }
 
-const clientInfo = `{"name":"sallyport","version":"1"}`
+// ClientInfo is who the gateway says it is, as a client.
+const ClientInfo = `{"name":"sallyport","version":"1"}`
 
 // errand builds a POST of one JSON-RPC message in the given era.
 func errand(era wire.Era, session, method, params string, idempotent bool) Errand {
@@ -47,7 +62,7 @@ func errand(era wire.Era, session, method, params string, idempotent bool) Erran
 }
 
 const modernMeta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"` + wire.V20260728 +
-	`","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + clientInfo + `}`
+	`","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":` + ClientInfo + `}`
 
 // AskDiscover asks whether the server speaks the newer protocol.
 func AskDiscover() Errand { return errand(wire.Modern, "", wire.MethodDiscover, modernMeta, true) }
@@ -76,7 +91,7 @@ func (c Capabilities) append(dst []byte) []byte {
 // names.
 func AskInitialize(can Capabilities) Errand {
 	return errand(wire.Legacy, "", wire.MethodInitialize,
-		`"protocolVersion":"`+wire.V20251125+`","capabilities":`+string(can.append(nil))+`,"clientInfo":`+clientInfo, false)
+		`"protocolVersion":"`+wire.V20251125+`","capabilities":`+string(can.append(nil))+`,"clientInfo":`+ClientInfo, false)
 }
 
 // TellInitialized completes the handshake that AskInitialize began.
@@ -112,22 +127,16 @@ func TellCancelled(session string, id []byte) Errand {
 	return errand(wire.Legacy, session, wire.NotifyCancelled, `"requestId":`+string(id), false)
 }
 
-// levels are those of the older protocol's logging (RFC 5424), least urgent first.
-var levels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
+// LogLevels are those of the older protocol's logging (RFC 5424), least urgent first.
+var LogLevels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
 
 // AskLevel sets the least urgent level of log messages in a session of the gateway's own. A level
 // that the protocol does not have asks nothing.
 func AskLevel(session, level string) Errand {
-	if !slices.Contains(levels, level) {
+	if !slices.Contains(LogLevels, level) {
 		return Errand{}
 	}
 	return errand(wire.Legacy, session, wire.MethodSetLevel, `"level":"`+level+`"`, true)
-}
-
-// AskEvents opens the stream of a session of the gateway's own.
-func AskEvents(session string) Errand {
-	return Errand{Outbound{Method: http.MethodGet, Idempotent: true, Stream: true, Header: http.Header{
-		wire.HeaderSession: {session}, wire.HeaderVersion: {wire.V20251125}, "Accept": {"text/event-stream"}}}}
 }
 
 // EndSession ends a session of the gateway's own.

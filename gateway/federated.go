@@ -189,20 +189,19 @@ func (x *exchange) answeredAll(who *identity.Principal, rt route) (route, error)
 
 // outward puts the names of the federated endpoint into what a server sends.
 func (r *relay) outward(reply *wire.Reply, raw []byte) []byte {
-	from, to := strictjson.Span{}, raw
 	member := "result"
 	if reply.Kind == wire.Notification {
 		member = "params"
 	}
-	from, ok := strictjson.Find(raw, member)
+	at, ok := strictjson.Find(raw, member)
 	if !ok {
 		return raw
 	}
-	value := from.Of(raw)
-	if mapped := federation.Outward(r.call.server.Name, value); len(mapped) != len(value) {
-		to = wire.Splice(raw, from, mapped)
+	mapped, changed := federation.Outward(r.call.server.Name, at.Of(raw))
+	if !changed {
+		return raw
 	}
-	return to
+	return wire.Splice(raw, at, mapped)
 }
 
 // listAll answers a list from all catalogues at once. The bytes are shared by all callers of

@@ -20,7 +20,7 @@ func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool,
 	if err != nil {
 		return false, err
 	}
-	return true, s.fetchOffer(ctx, next, wire.Modern, "", reply.result)
+	return true, s.fetchOffer(ctx, next, asking{era: wire.Modern}, reply.result)
 }
 
 func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
@@ -28,22 +28,49 @@ func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool,
 	if err != nil {
 		return false, err
 	}
-	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session)); err == nil {
+	version := textAt(reply.result, "protocolVersion")
+	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session).In(version)); err == nil {
 		_ = told.Body.Close()
 	}
-	err = s.fetchOffer(ctx, next, wire.Legacy, reply.session, reply.result)
+	err = s.fetchOffer(ctx, next, asking{wire.Legacy, reply.session, version}, reply.result)
 	if reply.session != "" {
-		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session)); err == nil {
+		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session).In(version)); err == nil {
 			_ = ended.Body.Close()
 		}
 	}
 	return true, err
 }
 
+// asking is how a list is asked for.
+type asking struct {
+	era              wire.Era
+	session, version string // of the older era, as the server has chosen them
+}
+
+// list asks for one page; cursor is a raw JSON string or nil.
+func (a asking) list(method string, cursor []byte) Errand {
+	e := askList(method, a.era, a.session, cursor)
+	if a.era == wire.Legacy {
+		return e.In(a.version)
+	}
+	return e
+}
+
+// textAt is a member of obj that is a string, or "".
+func textAt(obj []byte, name string) string {
+	span, ok := strictjson.Find(obj, name)
+	if !ok {
+		return ""
+	}
+	text, _ := strictjson.String(span.Of(obj)) // else it is as good as absent
+	return text
+}
+
 // fetchOffer asks for all that the server has; hello is its answer to the first question. What
 // cannot be listed beside the tools is missing, and fails nothing.
-func (s *Server) fetchOffer(ctx context.Context, next *catalogue, era wire.Era, session string, hello []byte) error {
-	pages, ttl, err := s.fetchList(ctx, wire.MethodToolsList, era, session)
+func (s *Server) fetchOffer(ctx context.Context, next *catalogue, how asking, hello []byte) error {
+	era := how.era
+	pages, ttl, err := s.fetchList(ctx, wire.MethodToolsList, how)
 	if err != nil {
 		return err
 	}
@@ -55,11 +82,11 @@ func (s *Server) fetchOffer(ctx context.Context, next *catalogue, era wire.Era, 
 	}
 	o := &offer{completions: offers(hello, "completions"), logging: offers(hello, "logging")}
 	if offers(hello, "prompts") {
-		o.prompts = s.fetchPages(ctx, wire.MethodPromptsList, era, session)
+		o.prompts = s.fetchPages(ctx, wire.MethodPromptsList, how)
 	}
 	if offers(hello, "resources") {
-		o.resources = s.fetchPages(ctx, wire.MethodResList, era, session)
-		o.templates = s.fetchPages(ctx, wire.MethodResTemplates, era, session)
+		o.resources = s.fetchPages(ctx, wire.MethodResList, how)
+		o.templates = s.fetchPages(ctx, wire.MethodResTemplates, how)
 	}
 	next.offers[era] = o
 	return nil
@@ -76,8 +103,8 @@ func offers(hello []byte, name string) bool {
 }
 
 // fetchPages fetches a list other than that of the tools.
-func (s *Server) fetchPages(ctx context.Context, method string, era wire.Era, session string) []*catalog.Page {
-	results, _, err := s.fetchList(ctx, method, era, session)
+func (s *Server) fetchPages(ctx context.Context, method string, how asking) []*catalog.Page {
+	results, _, err := s.fetchList(ctx, method, how)
 	var pages []*catalog.Page
 	for _, r := range results {
 		page, perr := catalog.ParsePage(r.Result, listMember(method))
@@ -92,11 +119,11 @@ func (s *Server) fetchPages(ctx context.Context, method string, era wire.Era, se
 }
 
 // fetchList walks the pages of a list. A server that does not know the method has none.
-func (s *Server) fetchList(ctx context.Context, method string, era wire.Era, session string) (pages []catalog.PageResult, ttl time.Duration, _ error) {
+func (s *Server) fetchList(ctx context.Context, method string, how asking) (pages []catalog.PageResult, ttl time.Duration, _ error) {
 	var cursor []byte
 	size := 0
 	for len(pages) < maxPages {
-		reply, err := s.askResult(ctx, askList(method, era, session, cursor))
+		reply, err := s.askResult(ctx, how.list(method, cursor))
 		var rpc *rpcError
 		if errors.As(err, &rpc) && rpc.Code == wire.RPCUnknownMethod && len(pages) == 0 {
 			reply, err = &answer{result: []byte(`{"` + listMember(method) + `":[]}`)}, nil

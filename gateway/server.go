@@ -115,18 +115,22 @@ func (s *Server) Bindings(tool string) []wire.HeaderBinding {
 	return nil
 }
 
-// Err says why the newest refresh failed, or nil.
+// errNotYet is why nothing is known of a server that is asked for the first time.
+var errNotYet = errors.New("it has not answered yet")
+
+// Err says why the newest refresh failed, or that there has been none, or nil.
 func (s *Server) Err() error {
 	if e := s.lastError.Load(); e != nil {
 		return *e
 	}
+	if s.catalogue.Load() == nil {
+		return errNotYet
+	}
 	return nil
 }
 
-// RefreshSoon asks for a refresh by Run.
-func (s *Server) RefreshSoon() { s.refreshSoon() }
-
-func (s *Server) refreshSoon() {
+// RefreshSoon asks Run for a refresh.
+func (s *Server) RefreshSoon() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -205,7 +209,7 @@ func (s *Server) refreshSince(ctx context.Context, since time.Time) {
 	}
 	if err := s.refresh(ctx); err != nil {
 		s.log.Warn("catalogue not refreshed", slog.Any("error", err))
-		s.refreshSoon()
+		s.RefreshSoon()
 	}
 }
 
@@ -353,7 +357,7 @@ func (s *Server) listenOnce(ctx context.Context) bool {
 	if reply.Status != http.StatusOK || reply.Header.ContentType != "text/event-stream" {
 		return false
 	}
-	s.refreshSoon() // what happened before the stream was there
+	s.RefreshSoon() // what happened before the stream was there
 	events := wire.NewEventReader(reply.Body, 1<<20)
 	for {
 		ev, err := events.Next()
@@ -364,7 +368,7 @@ func (s *Server) listenOnce(ctx context.Context) bool {
 			continue
 		}
 		if msg, err := wire.DecodeReply(ev.Data, wire.Limits{}); err == nil && msg.Method == wire.NotifyToolsChanged {
-			s.refreshSoon()
+			s.RefreshSoon()
 		}
 	}
 }

@@ -206,7 +206,7 @@ func (c *call) end(how ending) {
 	}
 	c.cancel() // not before a reply is closed that was read to its end: its connection can be kept
 	if id != nil && !answered {
-		l.tell(gateway.TellCancelled(s.id, id).As(c.party))
+		l.tell(gateway.TellCancelled(s.id, id).As(c.party).In(s.version))
 	}
 }
 
@@ -286,7 +286,7 @@ func (v *visit) notice(msg *wire.Reply) []byte {
 		inner, _ := strictjson.Find(msg.Params, "progressToken")
 		return wire.Splice(msg.Raw, strictjson.Span{Start: at.Start + inner.Start, End: at.Start + inner.End}, v.msg.ProgressToken)
 	case notifyMessage:
-		if v.msg.Era == wire.Modern && slices.Index(levels, text(msg.Params, "level")) < v.rank {
+		if v.msg.Era == wire.Modern && slices.Index(gateway.LogLevels, text(msg.Params, "level")) < v.rank {
 			return nil
 		}
 		return msg.Raw
@@ -301,14 +301,11 @@ func (v *visit) notice(msg *wire.Reply) []byte {
 
 const notifyMessage = "notifications/message"
 
-// levels of log messages, by severity.
-var levels = []string{"debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"}
-
 // rankOf orders the levels; a client that names none hears no message, and one with none is heard by
 // nobody.
 func rankOf(wanted string) int {
-	if i := slices.Index(levels, wanted); i >= 0 {
+	if i := slices.Index(gateway.LogLevels, wanted); i >= 0 {
 		return i
 	}
-	return len(levels)
+	return len(gateway.LogLevels)
 }

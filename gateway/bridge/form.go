@@ -18,8 +18,6 @@ const (
 	metaLevel        = "io.modelcontextprotocol/logLevel"
 )
 
-const clientInfo = `{"name":"sallyport","version":"1"}`
-
 // member is one of an object, its name and value raw.
 type member struct{ name, value []byte }
 
@@ -125,7 +123,7 @@ func (l *Link) toNewer(out gateway.Outbound, id []byte, more ...member) (gateway
 			return nil // a client of the older protocol has no say in them
 		}
 		return value
-	}, member{quoted(metaVersion), quoted(wire.V20260728)}, member{quoted(metaCapabilities), capabilities(out.Can)}, member{quoted(metaClient), []byte(clientInfo)},
+	}, member{quoted(metaVersion), quoted(wire.V20260728)}, member{quoted(metaCapabilities), capabilities(out.Can)}, member{quoted(metaClient), []byte(gateway.ClientInfo)},
 		member{quoted(metaLevel), level(out.Level)})
 	params = object(params, func(name string, value []byte) []byte {
 		switch name {

@@ -189,7 +189,7 @@ func (l *Link) Refuse(ctx context.Context, session string, p gateway.Party, id [
 	if s == nil || !s.open() {
 		return nil // the question has gone with its session
 	}
-	return l.errand(ctx, gateway.RefuseQuestion(s.id, id).As(s.party))
+	return l.errand(ctx, gateway.RefuseQuestion(s.id, id).As(s.party).In(s.version))
 }
 
 // EndClient ends what is kept for a session of the federated endpoint, or for all of a principal
@@ -226,7 +226,7 @@ func (l *Link) EndClient(name string) {
 // endSession tells the server that a session is over, which must have been taken out of the table.
 func (l *Link) endSession(s *session) {
 	if s.open() && s.id != "" {
-		l.tell(gateway.EndSession(s.id).As(s.party))
+		l.tell(gateway.EndSession(s.id).As(s.party).In(s.version))
 	}
 }
 

@@ -28,7 +28,7 @@ func (v *visit) question(msg *wire.Reply) []byte {
 		return nil
 	}
 	if v.msg.Era == wire.Legacy || !mayAsk(c.method) || !allows(v.can, msg.Method) || !v.park(msg) {
-		c.l.tell(gateway.RefuseQuestion(c.s.id, msg.ID).As(c.party))
+		c.l.tell(gateway.RefuseQuestion(c.s.id, msg.ID).As(c.party).In(c.s.version))
 		return nil
 	}
 	return c.inputRequired(v.msg.ID)

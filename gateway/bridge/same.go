@@ -21,7 +21,7 @@ func (l *Link) same(ctx context.Context, p *gateway.Permit, out gateway.Outbound
 	reply, s, err := l.within(ctx, p, out, form, func(s *session, q *gateway.Permit) (*gateway.Reply, error) {
 		// To this server the end of a request is not its cancellation, but nobody could fetch the
 		// answer any more.
-		stop := context.AfterFunc(ctx, func() { l.tell(gateway.TellCancelled(s.id, id).As(s.party)) })
+		stop := context.AfterFunc(ctx, func() { l.tell(gateway.TellCancelled(s.id, id).As(s.party).In(s.version)) })
 		reply, err := l.up.Send(ctx, q)
 		if err != nil {
 			stop()

@@ -196,9 +196,25 @@ func TestOldestRevisionIsNotNamedInAHeader(t *testing.T) {
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		r.older("ann", `{}`).call(`1`, "echo", `{}`, "", "").wait()
 		r.newer("ann", `{}`).call(`1`, "echo", `{}`, "", "").wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"resultType":"complete"}}`)
-		for _, out := range up.sent {
-			if v, ok := out.Header[wire.HeaderVersion]; ok {
+		for _, out := range append(up.sent, up.told...) {
+			if v, ok := out.Header[wire.HeaderVersion]; ok && v[0] != wire.V20260728 { // which only asks whether it is spoken
 				t.Errorf("%s = %q; want none", wire.HeaderVersion, v)
+			}
+		}
+	})
+}
+
+// Once a server has chosen a revision, it is told no other, in the gateway's own requests as well.
+func TestRevisionThatWasAgreedIsNamedEverywhere(t *testing.T) {
+	up := &olderServer{version: wire.V20250618, whole: true, answer: func(k *talk) { k.result(`{}`) }}
+	bubble(t, up, Options{}, func(t *testing.T, r *room) {
+		c := r.older("ann", `{}`)
+		c.call(`1`, "echo", `{}`, "", "").wait()
+		c.do(t.Context(), http.MethodDelete, "").wants(t, "204 ")
+		synctest.Wait()
+		for _, out := range append(up.sent, up.told...) {
+			if v, ok := out.Header[wire.HeaderVersion]; ok && v[0] != wire.V20250618 && v[0] != wire.V20260728 {
+				t.Errorf("%s %s names %q; want %s", out.Method, out.Body, v, wire.V20250618)
 			}
 		}
 	})

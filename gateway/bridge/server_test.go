@@ -145,8 +145,12 @@ func (s *olderServer) Ask(ctx context.Context, e gateway.Errand) (*gateway.Reply
 }
 
 func (s *olderServer) initialize(ctx context.Context, out gateway.Outbound) (*gateway.Reply, error) {
+	version := s.version
+	if version == "" {
+		version = wire.V20251125
+	}
 	if out.For.Key == "" { // for the catalogue
-		r := jsonOf(200, []byte(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"2025-11-25","capabilities":{}}}`))
+		r := jsonOf(200, []byte(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"`+version+`","capabilities":{}}}`))
 		r.Header.SessionID = "own"
 		return r, nil
 	}
@@ -168,10 +172,6 @@ func (s *olderServer) initialize(ctx context.Context, out gateway.Outbound) (*ga
 		s.sessions = map[string]map[string]chan string{}
 	}
 	s.sessions[id] = map[string]chan string{}
-	version := s.version
-	if version == "" {
-		version = wire.V20251125
-	}
 	r := jsonOf(200, []byte(`{"jsonrpc":"2.0","id":1,"result":{"protocolVersion":"`+version+`","capabilities":{}}}`))
 	r.Header.SessionID = id
 	return r, nil

@@ -122,7 +122,7 @@ func (l *Link) handshake(s *session, can gateway.Capabilities, level string) {
 	defer cancel()
 	id, version, err := l.initialize(ctx, s.party, can)
 	if err == nil && level != "" {
-		_ = l.errand(ctx, gateway.AskLevel(id, level).As(s.party)) // a server without logging says no
+		_ = l.errand(ctx, gateway.AskLevel(id, level).As(s.party).In(version)) // a server without logging says no
 	}
 	if err != nil && ctx.Err() != nil && l.ctx.Err() == nil {
 		err = fmt.Errorf("%w: no session within %v", gateway.ErrTimeout, l.o.CallTimeout)
@@ -133,7 +133,7 @@ func (l *Link) handshake(s *session, can gateway.Capabilities, level string) {
 	if l.sessions[s.who] != s && err == nil {
 		s.err = fmt.Errorf("%w: the session has ended", gateway.ErrUnreachable)
 		if id != "" {
-			l.running.Go(func() { _ = l.errand(l.ctx, gateway.EndSession(id).As(s.party)) }) // it may know already
+			l.running.Go(func() { _ = l.errand(l.ctx, gateway.EndSession(id).As(s.party).In(version)) }) // it may know already
 		}
 	} else if err != nil {
 		l.drop(s)
@@ -165,7 +165,7 @@ func (l *Link) initialize(ctx context.Context, party gateway.Party, can gateway.
 	if version = text(msg.Result, "protocolVersion"); !older(version) {
 		return "", "", fmt.Errorf("%w: a session in a revision of the protocol that is not spoken here", gateway.ErrGarbage)
 	}
-	if err := l.errand(ctx, gateway.TellInitialized(id).As(party)); err != nil {
+	if err := l.errand(ctx, gateway.TellInitialized(id).As(party).In(version)); err != nil {
 		return "", "", fmt.Errorf("begin a session: %w", err)
 	}
 	return id, version, nil
@@ -182,7 +182,7 @@ func (l *Link) SetLevel(name, level string) {
 	}
 	l.mu.Unlock()
 	for _, s := range open {
-		l.tell(gateway.AskLevel(s.id, level).As(s.party))
+		l.tell(gateway.AskLevel(s.id, level).As(s.party).In(s.version))
 	}
 }
 

@@ -37,6 +37,7 @@ type Service struct {
 	health   health
 
 	sandboxes sandbox.Launcher
+	patience  time.Duration     // firstPatience
 	assert    credential.Assert // signs for principals at the token endpoints of others
 
 	lifetime context.Context // of the servers' catalogues; ends at Close
@@ -69,7 +70,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, keys: keys, watch: watchDefaults,
+	s := &Service{log: log, keys: keys, watch: watchDefaults, patience: firstPatience,
 		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
 			return issuer.Assert(who.Subject, audience)
 		}}
@@ -129,8 +130,9 @@ func (s *Service) TLS() *tls.Config {
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate.Load(), nil }}
 }
 
-// Start asks each server for its catalogue and returns when each has answered or failed once.
-// From then on the service is ready.
+// Start asks each server for its catalogue and returns when each has answered, failed once, or
+// taken longer than a few seconds, as a program that is still being downloaded does. From then on
+// the service is ready.
 func (s *Service) Start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -146,19 +148,39 @@ func (s *Service) first(ctx context.Context, servers map[string]*behind) {
 			continue
 		}
 		b.started = true
-		fetched.Go(func() {
-			if err := b.server.Refresh(ctx); err != nil {
+		fetched.Add(1)
+		s.running.Go(func() {
+			defer fetched.Done()
+			if err := b.server.Refresh(s.lifetime); err != nil {
 				s.log.Warn("server unavailable", slog.String("server", name), slog.Any("error", err))
 			}
 		})
 	}
-	fetched.Wait()
+	s.awaitFirst(ctx, &fetched)
 	for _, b := range servers {
 		if b.stop == nil {
 			var life context.Context
 			life, b.stop = context.WithCancel(s.lifetime)
 			s.running.Go(func() { b.server.Run(life) })
 		}
+	}
+}
+
+// firstPatience is how long a start waits for catalogues. Who is slower is served when it is there,
+// and delays nobody else.
+const firstPatience = 5 * time.Second
+
+func (s *Service) awaitFirst(ctx context.Context, fetched *sync.WaitGroup) {
+	all := make(chan struct{})
+	s.running.Go(func() {
+		fetched.Wait()
+		close(all)
+	})
+	select {
+	case <-all:
+	case <-ctx.Done():
+	case <-time.After(s.patience):
+		s.log.Info("not all servers have answered; they are served when they do")
 	}
 }
 

@@ -95,6 +95,7 @@ func (l *logs) String() string {
 
 // installation is a directory with a configuration, and the service made from it.
 type installation struct {
+	hurry time.Duration // replaces firstPatience
 	*Service
 	t     *testing.T
 	dir   string
@@ -148,6 +149,9 @@ func (i *installation) open() {
 			i.t.Error(err)
 		}
 	})
+	if i.hurry > 0 {
+		i.patience = i.hurry
+	}
 	i.Start(i.t.Context())
 	issuer, err := cfg.Issuer(i.keys)
 	if err != nil {
@@ -262,6 +266,33 @@ func TestAServerThatIsDownAtTheStartKeepsNothingElseDown(t *testing.T) {
 	}
 	if got := i.call("/mcp", "b__read"); !strings.Contains(got, "cannot be reached") {
 		t.Errorf("b__read at /mcp: %s; want that it cannot be reached", got)
+	}
+}
+
+// A server that does not answer keeps the others waiting for a moment at the start, and not longer.
+func TestAServerThatHangsAtTheStartDelaysNobody(t *testing.T) {
+	up := newFakeServer(t)
+	answer := make(chan struct{})
+	hangs := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+	}))
+	defer hangs.Close()
+	defer close(answer)
+	i := install(t, up.URL)
+	i.write("sallyport.yaml", "mcpServers:\n  a: {url: \""+up.URL+"\"}\n  b: {url: \""+hangs.URL+"\"}\n")
+	i.hurry = 50 * time.Millisecond
+	i.open()
+	if got := i.call("/mcp", "a__read"); got != "done" {
+		t.Errorf("a: %s; want done", got)
+	}
+	if got := i.call("/mcp", "b__read"); !strings.Contains(got, "cannot be reached") {
+		t.Errorf("b: %s; want that it cannot be reached", got)
+	}
+	if code, text := i.readyz(); code != http.StatusOK || !strings.Contains(text, "server b is unavailable: it has not answered yet") {
+		t.Errorf("readyz: %d %q; want it to name b", code, text)
 	}
 }
 

@@ -159,8 +159,9 @@ func TestURIsAreMappedWhereResourcesAre(t *testing.T) {
 		{`{"structuredContent":{"uri":"x:1"}}`, `{"structuredContent":{"uri":"x:1"}}`}, // the server's own data
 		{`{"content":[{"uri":7},null,[],"uri"]}`, `{"content":[{"uri":7},null,[],"uri"]}`},
 	} {
-		if got := string(Outward("files", []byte(c.raw))); got != c.want {
-			t.Errorf("%s\n got %s\nwant %s", c.raw, got, c.want)
+		got, changed := Outward("files", []byte(c.raw))
+		if string(got) != c.want || changed != (c.raw != c.want) {
+			t.Errorf("%s\n got %s (changed: %v)\nwant %s", c.raw, got, changed, c.want)
 		}
 	}
 }

@@ -8,11 +8,11 @@ import (
 )
 
 // Outward returns a result, or the params of a notification, of a server with the URIs of its
-// resources as clients know them: those of contents, of linked and of embedded resources. Where
-// there is none the bytes are the same. raw must have passed the strict check.
-func Outward(server string, raw []byte) []byte {
+// resources as clients know them: those of contents, of linked and of embedded resources. changed
+// is false where there is none. raw must have passed the strict check.
+func Outward(server string, raw []byte) (_ []byte, changed bool) {
 	if !bytes.Contains(raw, []byte(`"uri"`)) {
-		return raw
+		return raw, false
 	}
 	m := mapper{raw: raw}
 	m.object(0, func(at strictjson.Span, name string) {
@@ -37,9 +37,9 @@ func Outward(server string, raw []byte) []byte {
 		if err != nil {
 			continue
 		}
-		out = wire.Splice(out, m.found[i], strictjson.AppendString(nil, URI(server, own)))
+		out, changed = wire.Splice(out, m.found[i], strictjson.AppendString(nil, URI(server, own))), true
 	}
-	return out
+	return out, changed
 }
 
 // mapper collects the places of URIs in raw, in order.
