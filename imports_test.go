@@ -118,8 +118,7 @@ var rooms = []room{
 	},
 	{
 		path: "sallyport/gateway/upstream",
-		ours: []string{strict, "sallyport/gateway", "sallyport/gateway/wire", "sallyport/gateway/sandbox", "sallyport/gateway/egress",
-			"sallyport/gateway/credential"},
+		ours: []string{strict, "sallyport/gateway", "sallyport/gateway/wire", "sallyport/gateway/credential"},
 		// unix: asking a kept connection whether its peer has closed it.
 		others: []string{unix},
 		reason: "it sends what a Permit holds and can neither see who asked nor decide anything",

@@ -70,6 +70,9 @@ func (x *exchange) beginSession(who *identity.Principal, call checked) error {
 	if err := x.g.sessions.Bind("", id, who.Key()); err != nil {
 		return err
 	}
+	if oldest := x.g.begun.Add(who.Key(), id); oldest != "" {
+		x.endAll(oldest)
+	}
 	x.g.clients.Put(id, fedClient{can: capabilitiesOf(call.msg)})
 	x.w.Header()[wire.HeaderSession] = []string{id}
 	result := `{"protocolVersion":"` + version + `","capabilities":` + x.capabilities(wire.Legacy) + `,"serverInfo":` + serverInfo +
@@ -179,16 +182,21 @@ func (x *exchange) serveAllSession(ctx context.Context, who *identity.Principal,
 	if call.session == "" {
 		return refuse(CodeUnknownSession, "Session not found")
 	}
-	x.g.sessions.End("", call.session)
-	x.g.clients.Drop(call.session)
-	for _, s := range x.snap.members {
-		if s.Link != nil {
-			s.Link.EndClient(call.session)
-		}
-	}
+	x.endAll(call.session)
 	x.w.WriteHeader(http.StatusNoContent)
 	x.outcome("ok", "")
 	return nil
+}
+
+// endAll ends a session of the endpoint, and what the servers have of it.
+func (x *exchange) endAll(id string) {
+	x.g.sessions.End("", id)
+	x.g.clients.Drop(id)
+	for _, s := range x.snap.members {
+		if s.Link != nil {
+			s.Link.EndClient(id)
+		}
+	}
 }
 
 // listenAll is the newer era's subscription. What the endpoint cannot watch is missing from its

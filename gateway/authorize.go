@@ -60,6 +60,13 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 			return hidden
 		}
 	}
+	if call.all && (in.Prompt != nil || in.Resource != nil) {
+		if visible, verr := x.visible(ctx, in); verr != nil || !visible {
+			hidden := x.unknownName()
+			hidden.Err = refusal
+			return hidden
+		}
+	}
 	return refusal
 }
 

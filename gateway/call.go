@@ -167,7 +167,7 @@ func (x *exchange) resolve(who *identity.Principal, msg *wire.Message) (route, e
 	}
 	server, ok := x.snap.serverOf(x.r.URL.Path)
 	if !ok {
-		return rt, refuse(CodeUnknownServer, "no MCP server is at this path")
+		return rt, &Error{Code: CodeUnknownServer, Public: "no MCP server is at this path; try /mcp", Err: fmt.Errorf("path %.80q", x.r.URL.Path)}
 	}
 	rt.server = server
 	x.rec.Server = server.Name
@@ -232,7 +232,11 @@ func (x *exchange) find(rt *route, name string) error {
 		return rt.server.unavailable()
 	}
 	if rt.listing == nil {
-		return refuse(CodeUnavailable, "the server %q does not speak this era of the protocol (%s)", rt.server.Name, rt.msg.Era)
+		hint := ""
+		if x.snap.Sole == "" {
+			hint = "; /mcp serves it in both"
+		}
+		return refuse(CodeUnavailable, "the server %q does not speak this era of the protocol (%s)%s", rt.server.Name, rt.msg.Era, hint)
 	}
 	if tool := rt.listing.Tools[name]; tool != nil && tool.Problem == "" {
 		rt.tool = tool

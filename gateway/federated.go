@@ -41,6 +41,11 @@ func (g *Gateway) indexOf(snap *Snapshot, era wire.Era) *federation.Index {
 	if old != nil && slices.Equal(old.of, of) {
 		return old.Index
 	}
+	g.indexing.Lock() // one build for all who wait
+	defer g.indexing.Unlock()
+	if old = g.indexes[era].Load(); old != nil && slices.Equal(old.of, of) {
+		return old.Index
+	}
 	members := make([]federation.Member, len(of))
 	for i, m := range of {
 		members[i] = m.member(era)
@@ -131,15 +136,24 @@ func (x *exchange) owner(msg *wire.Message) (*Server, string, error) {
 		if e := ix.Prompt(msg.Name); e != nil {
 			return x.snap.Servers[e.Server], e.Own, nil
 		}
-		return nil, "", x.unknownOr(msg, refuse(CodeInvalidParams, "Unknown prompt: %s", clip(msg.Name)))
+		return nil, "", x.unknownOr(msg, x.unknownName())
 	case msg.Method == wire.MethodResRead, msg.Method == wire.MethodResSubscribe, msg.Method == wire.MethodResUnsub, msg.Method == wire.MethodComplete:
 		name, own, ok := federation.SplitURI(msg.Name)
 		if server := x.snap.Servers[name]; ok && server != nil {
 			return server, own, nil
 		}
-		return nil, "", refuse(CodeInvalidParams, "Resource not found: %s; resources here begin with sallyport:// and the name of a server", clip(msg.Name))
+		return nil, "", x.unknownName()
 	}
 	return nil, "", nil
+}
+
+// unknownName refuses a prompt or resource that is not there, or that the caller may not see, with
+// the same bytes.
+func (x *exchange) unknownName() *Error {
+	if x.msg.Method == wire.MethodPromptsGet || x.msg.Ref == "ref/prompt" {
+		return refuse(CodeInvalidParams, "Unknown prompt: %s", clip(x.msg.Name))
+	}
+	return refuse(CodeInvalidParams, "Resource not found: %s; resources here begin with sallyport:// and the name of a server", clip(x.msg.Name))
 }
 
 // unknownOr is the refusal of a name that nobody brings. Where the server that it begins with has

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,10 +20,13 @@ import (
 
 // Sizes of the tables that outlive a request. Each entry is a few hundred bytes.
 const (
-	maxSessions  = 100_000
-	maxQuestions = 10_000
-	maxHandles   = 100_000
-	viewBytes    = 64 << 20
+	maxSessions = 100_000
+	// maxSessionsEach is how many one principal has at the federated endpoint before the oldest of
+	// them ends.
+	maxSessionsEach = 256
+	maxQuestions    = 10_000
+	maxHandles      = 100_000
+	viewBytes       = 64 << 20
 )
 
 // Options are the parts of a Gateway that do not change while it runs.
@@ -50,10 +54,12 @@ type Gateway struct {
 	views     *catalog.Views
 	streams   streams
 
-	all     *Server // stands for all servers together: the federated endpoint
-	asked   *session.Owed[asked]
-	clients *session.Kept[fedClient] // of each session of the federated endpoint
-	indexes [2]atomic.Pointer[index] // by era; rebuilt when a catalogue is another
+	all      *Server // stands for all servers together: the federated endpoint
+	asked    *session.Owed[asked]
+	begun    *session.Begun           // sessions of the federated endpoint, by principal
+	clients  *session.Kept[fedClient] // of each session of the federated endpoint
+	indexing sync.Mutex               // held while an index is made
+	indexes  [2]atomic.Pointer[index] // by era; rebuilt when a catalogue is another
 }
 
 // New returns a gateway without a snapshot.
@@ -81,6 +87,7 @@ func New(o Options) (*Gateway, error) {
 		views:     catalog.NewViews(viewBytes),
 		all:       NewServer("", nil, o.Logger),
 		asked:     session.NewOwed[asked](maxQuestions),
+		begun:     session.NewBegun(maxSessions, maxSessionsEach),
 		clients:   session.NewKept[fedClient](maxSessions),
 	}, nil
 }

@@ -42,7 +42,7 @@ func TestRefusalsSayWhatWasWrongAndReachNoUpstream(t *testing.T) {
 		{"utf-16", f.try("POST", f.reader, good, "Content-Type", "", "Content-Type", "application/json; charset=utf-16"), 415, "wrong_type: send one Content-Type: application/json"},
 		{"gzip", f.try("POST", f.reader, good, "Content-Encoding", "gzip"), 415, "wrong_type: compressed requests are not accepted"},
 		{"over the limit", f.try("POST", f.reader, strings.Repeat(" ", 5000)+good, callHeaders...), 413, "413 the request is larger than 4096 bytes"},
-		{"unknown server", f.try("POST", f.reader, good, append([]string{"path", "/mcp/none"}, callHeaders...)...), 404, "404 no MCP server is at this path"},
+		{"unknown server", f.try("POST", f.reader, good, append([]string{"path", "/mcp/none"}, callHeaders...)...), 404, "404 no MCP server is at this path; try /mcp"},
 		{"empty", f.try("POST", f.reader, ""), 400, "-32700 the body is not one strict JSON message: no JSON value, at byte 0"},
 		{"batch", f.try("POST", f.reader, "["+list+"]"), 400, "-32600 batches are not accepted: send one JSON-RPC message per request"},
 		{"two messages", f.try("POST", f.reader, list+list), 400, "-32700 the body is not one strict JSON message: data after the end of the JSON value, at byte 47"},

@@ -83,6 +83,10 @@ func (r *relay) response(reply *wire.Reply) ([]byte, error) {
 	if reply.TaskID != "" && r.call.all {
 		return nil, refuse(CodeUnavailable, "the server began a task; tasks are not served at /mcp: use /mcp/%s", r.call.server.Name)
 	}
+	const mostTaskID = 1 << 10 // bytes: ids are kept
+	if len(reply.TaskID) > mostTaskID {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: a task id of %d bytes", ErrGarbage, len(reply.TaskID)))
+	}
 	if reply.TaskID != "" && r.msg.Method == wire.MethodToolsCall {
 		if err := r.g.handles.Bind(r.call.server.Name, reply.TaskID, r.who.Key(), r.call.msg.Name); err != nil {
 			return nil, &Error{Code: CodeUnavailable, Public: "the server began a task that is somebody else's", Err: err}

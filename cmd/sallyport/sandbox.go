@@ -69,7 +69,7 @@ func (a *app) newSandboxRun() *cobra.Command {
 	cmd := &cobra.Command{Use: "run [flags] -- CMD [ARG...]", Short: "Run a command in a sandbox, as a stdio server would", Args: cobra.MinimumNArgs(1),
 		Long: "Runs CMD with nothing but what the flags name, with this terminal's input and output. What it\n" +
 			"tried in vain is said afterwards, on stderr. Exits as CMD does.",
-		Example: "  sallyport sandbox run --read ~/docs -- npx -y @modelcontextprotocol/server-filesystem ~/docs"}
+		Example: "  sallyport sandbox run --read ~/docs -- sh -c 'ls ~/docs; cat ~/.ssh/id_ed25519; env'"}
 	cmd.Flags().StringArrayVar(&f.read, "read", nil, "`PATH` that it may read and execute")
 	cmd.Flags().StringArrayVar(&f.write, "write", nil, "`PATH` that it may change as well")
 	cmd.Flags().StringArrayVar(&f.egress, "egress", nil, "`HOST:PORT` that it may reach, or *.HOST:PORT")

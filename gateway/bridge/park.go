@@ -42,7 +42,7 @@ func (v *visit) park(msg *wire.Reply) bool {
 	defer l.mu.Unlock()
 	ofOne := 0
 	for _, other := range l.parked {
-		if other.who == c.who {
+		if other.who.key == c.who.key && other.who.session == c.who.session { // whatever it says that it can
 			ofOne++
 		}
 	}

@@ -28,7 +28,7 @@ func (c *Config) CheckFiles() error {
 	o := c.origin(nil, nil)
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
 		if c.Servers[name].Type == typeStdio {
-			c.Servers[name].checkFiles("mcpServers."+name, c.State, o, p)
+			c.Servers[name].checkFiles("mcpServers."+name, c.State, c.guarded(), o, p)
 			continue
 		}
 		if cred := c.Servers[name].Credential; cred.Type != "" {
@@ -51,9 +51,33 @@ func (c *Config) starter(err error) string {
 	return "; without policies nothing could be allowed. A starter policy is written by: sallyport init --config " + c.source.file
 }
 
+// guarded are the files that decide what is allowed, with what they are. Whoever writes them is the
+// operator: they are followed while the gateway runs.
+func (c *Config) guarded() map[string]string {
+	out := map[string]string{resolve(c.State): "the state", resolve(c.Policies): "the policies"}
+	for path, what := range map[string]string{c.source.file: "the configuration", c.TLS.Cert: "the certificate", c.TLS.Key: "its key"} {
+		if path != "" {
+			out[resolve(path)] = what
+		}
+	}
+	for name, s := range c.Servers {
+		for _, path := range []string{s.TLS.CA, s.TLS.Cert, s.TLS.Key, s.Credential.Path} {
+			if path != "" {
+				out[resolve(path)] = "a certificate, key or credential of " + name
+			}
+		}
+		for _, from := range s.EnvFrom {
+			if from.Path != "" {
+				out[resolve(from.Path)] = "a credential of " + name
+			}
+		}
+	}
+	return out
+}
+
 // checkFiles looks for the program, its credentials, and what it may read and write; what is in
 // the state directory, but for caches of packages, none may.
-func (s *Server) checkFiles(at, state string, o origin, p *problems) {
+func (s *Server) checkFiles(at, state string, guarded map[string]string, o origin, p *problems) {
 	state = resolve(state)
 	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
 		if err := s.EnvFrom[name].try(o); err != nil {
@@ -77,6 +101,15 @@ func (s *Server) checkFiles(at, state string, o origin, p *problems) {
 			}
 			if real := resolve(path); holds(state, real) && filepath.Dir(real) != filepath.Join(state, cacheDir) {
 				p.key(fmt.Sprintf("%s.sandbox.%s.%d", at, key, i), "%s is the gateway's own (keys, secrets, its record) and stays out of every sandbox", path)
+			}
+		}
+	}
+	for i, path := range s.Sandbox.Write {
+		real := resolve(path)
+		for _, file := range slices.Sorted(maps.Keys(guarded)) {
+			if holds(real, file) || holds(file, real) && file != state {
+				p.key(fmt.Sprintf("%s.sandbox.write.%d", at, i), "%s holds %s (%s): a server that can change that decides what it may do; name a directory beside it", path, guarded[file], file)
+				break
 			}
 		}
 	}

@@ -240,3 +240,29 @@ func TestWhatIsShownOfACommandIsAConfigurationOfTheSameMeaning(t *testing.T) {
 		}
 	}
 }
+
+// A program that could change the policy, the configuration or the state would decide what it may
+// do: both are followed while the gateway runs.
+func TestAServerMayNotWriteWhatDecides(t *testing.T) {
+	dir, env := project(t, `{"mcpServers": {
+"all": {"command": "srv", "sandbox": {"write": ["."]}},
+"rules": {"command": "srv", "sandbox": {"write": ["policies"]}},
+"above": {"command": "srv", "sandbox": {"write": [".."]}},
+"fine": {"command": "srv", "sandbox": {"write": ["docs"]}}}}`, "docs/", "bin/srv", "policies/authz.rego")
+	err := loaded(t, dir, env).CheckFiles()
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{
+		dir + "/.mcp.json:2: mcpServers.all.sandbox.write.0: " + dir + " holds the configuration (" + dir + "/.mcp.json): a server that can change that decides what it may do; name a directory beside it",
+		dir + "/.mcp.json:3: mcpServers.rules.sandbox.write.0: " + dir + "/policies holds the policies (" + dir + "/policies): a server that can change that decides what it may do; name a directory beside it",
+		dir + "/.mcp.json:4: mcpServers.above.sandbox.write.0: " + filepath.Dir(dir) + " holds ",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\nlacks %s", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "mcpServers.fine") {
+		t.Errorf("a folder beside them: %v", err)
+	}
+}

@@ -208,3 +208,26 @@ func TestServedNamesAreUnique(t *testing.T) {
 		}
 	})
 }
+
+// The work is in proportion to what the server sends: doubling an answer of many links, or a list
+// of many names that are one, does not square it.
+func TestHostileAnswersCostWhatTheyWeigh(t *testing.T) {
+	links := `{"content":[` + strings.TrimSuffix(strings.Repeat(`{"type":"resource_link","uri":"x:1"},`, 200_000), ",") + `]}`
+	got, changed := Outward("files", []byte(links))
+	if want := strings.ReplaceAll(links, `"x:1"`, `"sallyport://files/x:1"`); !changed || string(got) != want {
+		t.Error("200,000 links are not mapped")
+	}
+	names := strings.TrimSuffix(strings.Repeat(`{"name":"a"},`, 100_000), ",")
+	ix := Build([]Member{{Server: "files", Prompts: page(t, "prompts", names)}})
+	want := []string{`the prompts files/a and files/a and files/a and 99997 more look alike as "files__a" and are not served at /mcp; rename one, or use /mcp/files`}
+	if diff := cmp.Diff(want, ix.Problems); diff != "" || len(ix.Prompts) != 0 {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	var foreign strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&foreign, `{"name":"ѕ%d"},`, i)
+	}
+	if ix := Build([]Member{{Server: "files", Prompts: page(t, "prompts", strings.TrimSuffix(foreign.String(), ","))}}); len(ix.Problems) != mostProblems {
+		t.Errorf("%d problems; want no more than %d", len(ix.Problems), mostProblems)
+	}
+}

@@ -76,7 +76,7 @@ func (ix *Index) add(m Member) {
 	for _, p := range m.Prompts {
 		ix.Prompts = ix.appendPage(ix.Prompts, m, p, "name", func(own string) (string, bool) {
 			ok := plain(own)
-			if !ok {
+			if !ok && len(ix.Problems) < mostProblems {
 				ix.Problems = append(ix.Problems, fmt.Sprintf("server %s: the prompt %.64q has characters outside A-Z a-z 0-9 _ - . and is not served at /mcp", m.Server, own))
 			}
 			return Name(m.Server, own), ok
@@ -110,25 +110,44 @@ func (ix *Index) appendPage(to []Entry, m Member, p *catalog.Page, member string
 	return to
 }
 
+// mostProblems bounds what one index complains of.
+const mostProblems = 100
+
 // byName drops the entries whose names could be taken for each other, and returns the rest by
 // name.
 func (ix *Index) byName(entries *[]Entry, what string) map[string]*Entry {
-	alike := map[string][]string{}
+	type group struct {
+		names []string // the first few
+		count int
+	}
+	const few = 3
+	alike := map[string]*group{}
 	for _, e := range *entries {
 		s := Skeleton(e.Served)
-		alike[s] = append(alike[s], e.Server+"/"+e.Own)
+		if alike[s] == nil {
+			alike[s] = &group{}
+		}
+		if g := alike[s]; len(g.names) < few {
+			g.names = append(g.names, fmt.Sprintf("%s/%.64s", e.Server, e.Own))
+		}
+		alike[s].count++
 	}
 	kept := (*entries)[:0]
 	for _, e := range *entries {
-		s := Skeleton(e.Served)
-		if names := alike[s]; len(names) > 1 {
-			if names[0] == e.Server+"/"+e.Own {
-				ix.Problems = append(ix.Problems, fmt.Sprintf("the %ss %s look alike as %q and are not served at /mcp; rename one, or use /mcp/%s",
-					what, strings.Join(names, " and "), e.Served, e.Server))
-			}
+		g := alike[Skeleton(e.Served)]
+		if g.count == 1 {
+			kept = append(kept, e)
 			continue
 		}
-		kept = append(kept, e)
+		if g.names != nil && len(ix.Problems) < mostProblems { // once for each group
+			more := ""
+			if g.count > len(g.names) {
+				more = fmt.Sprintf(" and %d more", g.count-len(g.names))
+			}
+			ix.Problems = append(ix.Problems, fmt.Sprintf("the %ss %s%s look alike as %q and are not served at /mcp; rename one, or use /mcp/%s",
+				what, strings.Join(g.names, " and "), more, e.Served, e.Server))
+			g.names = nil
+		}
 	}
 	*entries = kept
 	byName := make(map[string]*Entry, len(kept))

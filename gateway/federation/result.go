@@ -3,7 +3,6 @@ package federation
 import (
 	"bytes"
 
-	"sallyport/gateway/wire"
 	"sallyport/internal/strictjson"
 )
 
@@ -31,15 +30,21 @@ func Outward(server string, raw []byte) (_ []byte, changed bool) {
 			})
 		}
 	})
-	out := raw
-	for i := len(m.found) - 1; i >= 0; i-- { // later places first, so that earlier ones stay right
-		own, err := strictjson.String(m.found[i].Of(raw))
+	if len(m.found) == 0 {
+		return raw, false
+	}
+	out := make([]byte, 0, len(raw)+len(m.found)*(len(scheme)+len(server)+8))
+	from := 0
+	for _, at := range m.found { // in order
+		own, err := strictjson.String(at.Of(raw))
 		if err != nil {
 			continue
 		}
-		out, changed = wire.Splice(out, m.found[i], strictjson.AppendString(nil, URI(server, own))), true
+		out = append(out, raw[from:at.Start]...)
+		out = strictjson.AppendString(out, URI(server, own))
+		from = at.End
 	}
-	return out, changed
+	return append(out, raw[from:]...), true
 }
 
 // mapper collects the places of URIs in raw, in order.

@@ -21,6 +21,6 @@
 // refuses, and files that exist on the machine and not in the sandbox. The log is not a wall; it
 // can miss things, and nothing is decided by it.
 //
-// The package may be imported by gateway/upstream, gateway/config and cmd/sallyport. It imports
+// The package may be imported by gateway/config and cmd/sallyport. It imports
 // nothing of the gateway.
 package sandbox

@@ -312,6 +312,7 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 		{Spec{Command: "/bin/sh", Write: []string{"/"}}, "sandbox.write: / is everything; name what the server needs"},
 		{Spec{Command: "/bin/sh", Read: []string{"/proc/self"}}, "sandbox.read: /proc/self is the machine's /proc, which a sandbox has of its own"},
 		{Spec{Command: "/bin/sh", Read: []string{dir + "/state/keys"}, Hide: []string{dir + "/state"}}, "sandbox.read: " + dir + "/state/keys is the gateway's own and stays out of every sandbox"},
+		{Spec{Command: "/bin/sh", Write: []string{dir}, Hide: []string{dir + "/state"}}, "sandbox.write: " + dir + " holds " + dir + "/state, which is the gateway's own; name a directory beside it"},
 		{Spec{Command: "/bin/sh", Env: map[string]string{"A=B": ""}}, `env: "A=B" is no name of a variable`},
 		{Spec{Command: "/bin/sh", Dir: "/no/such"}, "execute /bin/sh in /no/such: no such file or directory"},
 	} {

@@ -86,6 +86,8 @@ func (s Spec) Check() error {
 		for _, path := range list.paths {
 			if err := s.checkPath(path); err != nil {
 				errs = append(errs, fmt.Errorf("sandbox.%s: %w", list.name, err))
+			} else if list.name == "write" {
+				errs = append(errs, s.checkWrite(path))
 			}
 		}
 	}
@@ -152,6 +154,25 @@ func (s Spec) checkPath(path string) error {
 	for _, hidden := range s.Hide {
 		if within(real, hidden) {
 			return fmt.Errorf("%s is the gateway's own and stays out of every sandbox", path)
+		}
+	}
+	return nil
+}
+
+// checkWrite refuses what holds something hidden: who may write a directory may put another in its
+// place.
+func (s Spec) checkWrite(path string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	for _, hidden := range s.Hide {
+		at, err := filepath.EvalSymlinks(hidden)
+		if err != nil {
+			at = hidden
+		}
+		if within(at, real) {
+			return fmt.Errorf("sandbox.write: %s holds %s, which is the gateway's own; name a directory beside it", path, hidden)
 		}
 	}
 	return nil

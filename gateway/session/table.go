@@ -179,3 +179,28 @@ func (k *Kept[T]) Get(id string) (T, bool) { return k.byID.Get(id) }
 
 // Drop forgets id.
 func (k *Kept[T]) Drop(id string) { k.byID.Remove(id) }
+
+// Begun knows the sessions that each owner has begun, so that one owner can push out only its own.
+type Begun struct {
+	each int
+
+	mu      sync.Mutex // guards byOwner's values
+	byOwner *lru.Cache[string, []string]
+}
+
+// NewBegun keeps at most each sessions of an owner, of the owners seen last.
+func NewBegun(owners, each int) *Begun {
+	return &Begun{each: max(each, 1), byOwner: newLRU[string, []string](owners)}
+}
+
+// Add notes a session, and returns the owner's oldest where it has one too many, else "".
+func (b *Begun) Add(owner, id string) (oldest string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids, _ := b.byOwner.Get(owner)
+	if len(ids) >= b.each {
+		oldest, ids = ids[0], ids[1:]
+	}
+	b.byOwner.Add(owner, append(slices.Clone(ids), id))
+	return oldest
+}

@@ -155,12 +155,12 @@ func (p *process) subscribe(one *peer, msg *wire.Message) (enough bool) {
 		return false
 	}
 	uri := string(span.Of(msg.Raw))
-	const most = 10_000
+	const most, mostURI = 10_000, 2 << 10 // of a longer one there are no notices
 	one.mu.Lock()
 	switch {
 	case msg.Method == wire.MethodResUnsub:
 		delete(one.uris, uri)
-	case len(one.uris) < most:
+	case len(one.uris) < most && len(uri) <= mostURI:
 		one.uris[uri] = true
 	}
 	one.mu.Unlock()

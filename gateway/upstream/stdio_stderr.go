@@ -22,14 +22,15 @@ type stderr struct {
 }
 
 const (
-	stderrLine   = 2 << 10 // bytes of a line that are kept
-	stderrKept   = 5       // lines that are remembered
-	stderrSecond = 100     // lines a second that are logged
+	stderrRead   = 64 << 10 // bytes of a line that are read
+	stderrLine   = 2 << 10  // and that are logged
+	stderrKept   = 5        // lines that are remembered
+	stderrSecond = 100      // lines a second that are logged
 )
 
 func (s *stderr) read(f io.ReadCloser) {
 	defer func() { _ = f.Close() }()
-	lines := newLineReader(f, stderrLine)
+	lines := newLineReader(f, stderrRead)
 	second, n, dropped := time.Now(), 0, 0
 	report := func() {
 		if dropped > 0 {
@@ -38,9 +39,15 @@ func (s *stderr) read(f io.ReadCloser) {
 	}
 	defer func() { report() }()
 	for {
-		line, _, err := lines.next()
+		line, whole, err := lines.next()
+		if !whole {
+			line = []byte("(a line of over 64 KiB)") // its ends could hold a part of a secret
+		}
 		if text := strings.TrimSpace(string(bytes.ToValidUTF8(line, []byte("\uFFFD")))); text != "" {
-			text = s.secrets.ScrubText(text)
+			text = s.secrets.ScrubText(text) // before anything is cut off, a part of a secret with it
+			if len(text) > stderrLine {
+				text = strings.ToValidUTF8(text[:stderrLine], "") + "…"
+			}
 			s.keep(text)
 			if time.Since(second) > time.Second {
 				report()
