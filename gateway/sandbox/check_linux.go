@@ -29,24 +29,24 @@ var cures = map[string]string{
 
 // Check builds the walls around nothing and reports what came of it.
 func Check() Report {
-	groups := cgroups{}
+	var by bounded
 	p, err := spawn()
 	if err == nil {
 		err = p.run(order{Probe: true}, nil, nil, nil, slog.New(slog.DiscardHandler))
 	}
 	if err == nil {
-		groups = p.groups
+		by = p.groups.bounded
 		err = p.Wait()
 		if _, ok := errors.AsType[*exec.ExitError](err); ok {
 			err = &MissingError{Part{Name: partSeccomp, Detail: "the helper " + err.Error()}}
 		}
 	}
-	return report(err, groups)
+	return report(err, by)
 }
 
 // report turns what stopped the trial into parts: those before it work, those after it were not
 // reached.
-func report(err error, groups cgroups) Report {
+func report(err error, by bounded) Report {
 	r := Report{OK: err == nil}
 	failed := Part{}
 	if m, ok := errors.AsType[*MissingError](err); ok {
@@ -59,10 +59,7 @@ func report(err error, groups cgroups) Report {
 		partMounts:     "a file system of its own",
 		partLandlock:   "version " + landlockVersion(),
 		partSeccomp:    "a filter whose refusals are logged",
-		partLimits:     "memory of each process, number of processes by process ids",
-	}
-	if groups.processes {
-		details[partLimits] = "memory and number of processes by cgroups"
+		partLimits:     limitsDetail(by),
 	}
 	reached := true
 	for _, name := range []string{partNamespaces, partMounts, partLimits, partLandlock, partSeccomp} {
@@ -76,6 +73,18 @@ func report(err error, groups cgroups) Report {
 		}
 	}
 	return r
+}
+
+// limitsDetail says what holds a server to its memory and processes on this machine.
+func limitsDetail(by bounded) string {
+	memory, processes := "memory of each process by itself, for want of a memory cgroup that the gateway may use", "number of processes by the kernel's own count"
+	if by.Memory {
+		memory = "memory of all processes together by a cgroup"
+	}
+	if by.Processes {
+		processes = "number of processes by a cgroup"
+	}
+	return memory + "; " + processes
 }
 
 func landlockVersion() string {

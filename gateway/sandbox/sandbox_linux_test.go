@@ -329,7 +329,7 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 }
 
 func TestMissingMechanismSaysWhatToDo(t *testing.T) {
-	err := report(&MissingError{Part{Name: partLandlock, Detail: "not in this kernel", Cure: cures[partLandlock]}}, cgroups{}).Missing()
+	err := report(&MissingError{Part{Name: partLandlock, Detail: "not in this kernel", Cure: cures[partLandlock]}}, bounded{}).Missing()
 	for _, want := range []string{"Landlock: not in this kernel", "`sandbox: container`", "`sandbox: none` runs it with every right that the gateway has"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v lacks %q", err, want)

@@ -127,8 +127,8 @@ func (l *Launcher) Close() {
 // order is what the helper is told.
 type order struct {
 	Spec
-	Probe   bool // build the walls and run nothing
-	Bounded bool // a cgroup bounds the number of processes
+	Probe   bool    // build the walls and run nothing
+	Bounded bounded // by cgroups
 }
 
 // spawn starts a helper, which waits for its order.
@@ -166,7 +166,7 @@ func (p *Process) discard() {
 func (p *Process) run(o order, stdin, stdout, stderr *os.File, log *slog.Logger) error {
 	o.Limits = o.Limits.orDefault()
 	p.groups.limit(o.Limits)
-	o.Bounded = p.groups.processes
+	o.Bounded = p.groups.bounded
 	err := p.tell(o, stdin, stdout, stderr)
 	if err == nil {
 		err = p.attend(o.Spec, log)
