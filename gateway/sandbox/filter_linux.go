@@ -28,20 +28,27 @@ var told = []string{
 	// files by handle, events on whole file systems
 	"open_by_handle_at", "name_to_handle_at", "fanotify_init", "fanotify_mark",
 	// memory that can be moved between nodes, other landlocks
-	"move_pages", "migrate_pages", "mbind", "set_mempolicy", "vhangup",
+	"move_pages", "migrate_pages", "mbind", "set_mempolicy", "vhangup", "lsm_set_self_attr",
 }
 
 // absent are calls for which programs have another way: they are told that this kernel lacks them.
 // openat2 has its flags in memory, where a filter cannot read them; every libc falls back to openat.
 var absent = []string{"clone3", "openat2", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_secret"}
 
+// newest is the highest number of a system call that the lists above were made with, on every
+// architecture. What came later does not exist for a program, until somebody has looked at it.
+const newest = 467
+
 // seen are calls that go on as they are, and that the gateway is told of, so that it can log what a
-// program tried to open.
-var seen = []string{"open", "openat", "creat"}
+// program tried to open or to execute.
+var seen = []string{"open", "openat", "creat", "execve", "execveat"}
 
 // Namespaces that clone must not make.
 const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
+
+// askPersonality changes nothing. Others make addresses guessable, or memory executable.
+const askPersonality = 0xffffffff
 
 func when(name string, conditions ...seccomp.Condition) seccomp.NameWithConditions {
 	return seccomp.NameWithConditions{Name: name, Conditions: conditions}
@@ -51,23 +58,27 @@ func is(argument uint32, op seccomp.Operation, value uint64) seccomp.Condition {
 	return seccomp.Condition{Argument: argument, Operation: op, Value: value}
 }
 
-// notStream is the bit that SOCK_DGRAM and SOCK_RAW have and SOCK_STREAM and SOCK_SEQPACKET do
-// not.
-const notStream = 2
+const (
+	// notPair is the bit that SOCK_DGRAM and SOCK_RAW have and SOCK_STREAM and SOCK_SEQPACKET do
+	// not.
+	notPair = 2
+	// notTCP are the bits of a type that SOCK_STREAM does not have.
+	notTCP = 0xf &^ unix.SOCK_STREAM
+)
 
 // sockets are the calls that make one. A pair stays allowed, as programs talk to their children
 // over it, but for datagrams: such a socket can send to any path.
 func sockets(egress bool) []seccomp.NameWithConditions {
 	out := []seccomp.NameWithConditions{
 		when("socketpair", is(0, seccomp.NotEqual, unix.AF_UNIX)),
-		when("socketpair", is(1, seccomp.BitsSet, notStream)),
+		when("socketpair", is(1, seccomp.BitsSet, notPair)),
 	}
 	if !egress {
 		return append(out, when("socket", is(0, seccomp.GreaterOrEqual, 0)))
 	}
 	return append(out,
 		when("socket", is(0, seccomp.NotEqual, unix.AF_INET), is(0, seccomp.NotEqual, unix.AF_INET6)),
-		when("socket", is(1, seccomp.BitsSet, notStream)),
+		when("socket", is(1, seccomp.BitsSet, notTCP)),
 		when("socket", is(2, seccomp.NotEqual, 0), is(2, seccomp.NotEqual, unix.IPPROTO_TCP)))
 }
 
@@ -93,7 +104,7 @@ func modes(has func([]string) []string) []seccomp.NameWithConditions {
 func preamble(info *arch.Info) []bpf.Instruction {
 	const offsetNr, offsetArch, offsetArg1 = 0, 4, 16 + 8 // of struct seccomp_data, little endian
 	const x32 = 0x40000000
-	kill, notify := bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}, bpf.RetConstant{Val: retNotify}
+	kill, notify, lacks := bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS}, bpf.RetConstant{Val: retNotify}, bpf.RetConstant{Val: retAbsent}
 	out := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: offsetArch, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(info.ID), SkipTrue: 1},
@@ -104,6 +115,7 @@ func preamble(info *arch.Info) []bpf.Instruction {
 		out = append(out, bpf.JumpIf{Cond: bpf.JumpBitsNotSet, Val: x32, SkipTrue: 1}, kill)
 	}
 	return append(out,
+		bpf.JumpIf{Cond: bpf.JumpLessOrEqual, Val: newest, SkipTrue: 1}, lacks,
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(info.SyscallNames["ioctl"]), SkipTrue: 4},
 		bpf.LoadAbsolute{Off: offsetArg1, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.TIOCSTI, SkipTrue: 1},
@@ -133,7 +145,8 @@ func program(egress bool) ([]bpf.RawInstruction, error) {
 	const asNotify, asAbsent = seccomp.ActionTrace, seccomp.ActionTrap
 	policy := seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{
 		{Action: asNotify, Names: has(slices.Concat(told, seen)), NamesWithCondtions: append(slices.Concat(sockets(egress), modes(has)),
-			when("clone", is(0, seccomp.BitsSet, newNamespaces)))},
+			when("clone", is(0, seccomp.BitsSet, newNamespaces)),
+			when("personality", is(0, seccomp.NotEqual, 0), is(0, seccomp.NotEqual, askPersonality)))},
 		{Action: asAbsent, Names: has(absent)},
 	}}
 	instructions, err := policy.Assemble()

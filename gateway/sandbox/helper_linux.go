@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"os/signal"
 	"runtime"
 	"syscall"
@@ -29,19 +28,20 @@ func missing(part string, err error) error {
 	return &failure{part, err}
 }
 
-// Main is the helper. It does not return.
+// Main is the helper. It does not return, and ends without what the runtime does at an exit: the
+// race detector would wait for a second there.
 func Main() {
 	runtime.LockOSThread() // the filter is this thread's, and the program is started by it
 	o, err := hear()
 	if err == nil {
 		var pid int
 		if pid, err = build(o); err == nil && o.Probe {
-			os.Exit(0)
+			unix.Exit(0)
 		}
 		if err == nil {
 			_ = tell(message{Kind: "started"}, -1)
 			go endWithGateway()
-			os.Exit(serve(pid))
+			unix.Exit(serve(pid))
 		}
 	}
 	said := message{Kind: "failed", Text: err.Error()}
@@ -49,7 +49,7 @@ func Main() {
 		said.Part = f.part
 	}
 	_ = tell(said, -1)
-	os.Exit(1)
+	unix.Exit(1)
 }
 
 // hear waits for the order, and takes the program's descriptors for its own.
@@ -60,7 +60,7 @@ func hear() (o order, err error) {
 		return o, fmt.Errorf("hear the gateway: %w", err)
 	}
 	if n == 0 {
-		os.Exit(1) // it needs no helper any more
+		unix.Exit(1) // it needs no helper any more
 	}
 	unix.CloseOnExec(control)
 	messages, err := unix.ParseSocketControlMessage(rights[:nr])
@@ -94,7 +94,7 @@ func tell(m message, fd int) error {
 
 // build builds the walls from the outside in, and starts the program last.
 func build(o order) (pid int, err error) {
-	if err := newRoot(o.Spec); err != nil {
+	if err := newRoot(o); err != nil {
 		return 0, err
 	}
 	if err := limit(o.Limits, o.Bounded); err != nil {
@@ -114,7 +114,7 @@ func build(o order) (pid int, err error) {
 	if err := dropCapabilities(); err != nil {
 		return 0, missing(partNamespaces, fmt.Errorf("drop capabilities: %w", err))
 	}
-	if err := lock(o.Spec); err != nil {
+	if err := lock(o); err != nil {
 		return 0, missing(partLandlock, err)
 	}
 	// A probe's filter is not watched, but must be there.
@@ -163,7 +163,7 @@ func endWithGateway() {
 			continue
 		}
 		if n <= 0 {
-			os.Exit(128 + int(unix.SIGKILL))
+			unix.Exit(128 + int(unix.SIGKILL))
 		}
 	}
 }

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/landlock-lsm/go-landlock/landlock"
 )
@@ -10,16 +11,16 @@ import (
 // time and by another mechanism. The file system rules of the first version are required; what
 // later versions add (links between directories, truncation, devices, TCP, abstract sockets,
 // signals) is used where the kernel has it.
-func lock(s Spec) error {
+func lock(o order) error {
 	if v, err := landlockABI(); err != nil || v < 1 {
 		return fmt.Errorf("not in this kernel: %w", err)
 	}
 	best := landlock.V7.BestEffort()
-	if err := best.RestrictPaths(rules(s)...); err != nil {
+	if err := best.RestrictPaths(rules(o)...); err != nil {
 		return fmt.Errorf("restrict paths: %w", err)
 	}
 	var net []landlock.Rule
-	if s.Egress {
+	if o.Egress {
 		net = append(net, landlock.ConnectTCP(3128))
 	}
 	if err := best.RestrictNet(net...); err != nil {
@@ -31,19 +32,19 @@ func lock(s Spec) error {
 	return nil
 }
 
-func rules(s Spec) []landlock.Rule {
+func rules(o order) []landlock.Rule {
 	var roDirs, roFiles, rwDirs, rwFiles []string
-	for _, e := range append(planOf(s), ownOf(s)...) {
+	for _, e := range slices.Concat(o.Plan, o.Kept) {
 		switch {
-		case e.link != "":
-		case e.dir && e.write:
-			rwDirs = append(rwDirs, e.at)
-		case e.dir:
-			roDirs = append(roDirs, e.at)
-		case e.write:
-			rwFiles = append(rwFiles, e.at)
+		case e.Link != "":
+		case e.Dir && e.Write:
+			rwDirs = append(rwDirs, e.At)
+		case e.Dir:
+			roDirs = append(roDirs, e.At)
+		case e.Write:
+			rwFiles = append(rwFiles, e.At)
 		default:
-			roFiles = append(roFiles, e.at)
+			roFiles = append(roFiles, e.At)
 		}
 	}
 	for path := range files {

@@ -8,36 +8,39 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 // newRoot makes the file system that the program sees and moves into it. What is mounted there is
 // read-only but for /tmp, HOME and Write; it can hold no device and no set-uid program that works.
-func newRoot(s Spec) error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+func newRoot(o order) error {
+	err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	if errors.Is(err, fs.ErrPermission) {
+		// As where AppArmor lets everybody make a user namespace and use none of its rights.
+		return missing(partNamespaces, fmt.Errorf("a user namespace can be made, but gives no rights: %w", err))
+	}
+	if err != nil {
 		return missing(partMounts, fmt.Errorf("mount namespace: %w", err))
 	}
 	// Below /proc nothing is that a sandbox may name, so the new root can stand there.
 	const root = "/proc"
-	plan, kept := planOf(s), ownOf(s) // while everything can be seen
 	if err := unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=4m,nr_inodes=16384"); err != nil {
 		return missing(partMounts, fmt.Errorf("mount tmpfs: %w", err))
 	}
 	b := builder{root: root}
-	if err := b.scratch(s.Limits.TmpBytes); err != nil {
+	if err := b.scratch(o.Limits.TmpBytes); err != nil {
 		return missing(partMounts, err)
 	}
-	for _, e := range plan {
+	for _, e := range o.Plan {
 		if err := b.place(e); err != nil {
-			return missing(partMounts, fmt.Errorf("%s: %w", e.at, err))
+			return missing(partMounts, fmt.Errorf("%s: %w", e.At, err))
 		}
 	}
 	if err := b.furnish(); err != nil {
 		return missing(partMounts, err)
 	}
-	if err := b.hide(s.Hide, kept); err != nil {
+	if err := b.hide(o.Hide, o.Kept); err != nil {
 		return missing(partMounts, err)
 	}
 	if err := b.proc(); err != nil {
@@ -65,50 +68,6 @@ func sealRoot() error {
 	return nil
 }
 
-// entry is one thing of the machine that is visible inside.
-type entry struct {
-	at    string // where, in both
-	link  string // it is a link to this
-	real  string // what is there, with all links followed
-	dir   bool
-	write bool
-}
-
-// planOf lists what to show, outer directories first, so that an inner one with other rights lies
-// on top. A path that is a link is shown as a link, with what it leads to.
-func planOf(s Spec) []entry {
-	var plan []entry
-	add := func(paths []string, write bool) {
-		for _, path := range paths {
-			real, err := filepath.EvalSymlinks(path)
-			if err != nil {
-				continue // of the base; Check has seen the others
-			}
-			if real != path {
-				plan = append(plan, entry{at: path, link: real})
-			}
-			plan = append(plan, entry{at: real, real: real, dir: isDir(real), write: write})
-		}
-	}
-	add(base, false)
-	add(s.programPaths(), false)
-	add(s.Read, false)
-	add(s.Write, true)
-	slices.SortStableFunc(plan, func(a, b entry) int { return strings.Count(a.at, "/") - strings.Count(b.at, "/") })
-	return plan
-}
-
-// ownOf lists what lies below something hidden and is shown all the same.
-func ownOf(s Spec) []entry {
-	var own []entry
-	for _, o := range s.Own {
-		if real, err := filepath.EvalSymlinks(o.Path); err == nil {
-			own = append(own, entry{at: real, real: real, dir: true, write: o.Write})
-		}
-	}
-	return own
-}
-
 type builder struct{ root string }
 
 // scratch makes the one place for /tmp and HOME, so that their size is bounded together.
@@ -134,27 +93,47 @@ func (b builder) scratch(size int64) error {
 
 // place shows one entry.
 func (b builder) place(e entry) error {
-	target := b.root + e.at
-	if _, err := os.Lstat(target); err == nil && e.link != "" {
+	target := b.root + e.At
+	if _, err := os.Lstat(target); err == nil && e.Link != "" {
 		return nil // seen through an outer directory
 	}
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil && !errors.Is(err, unix.EROFS) {
 		return err
 	}
-	if e.link != "" {
-		return os.Symlink(e.link, target)
+	if e.Link != "" {
+		return os.Symlink(e.Link, target)
 	}
-	if err := mountPoint(target, e.dir); err != nil {
+	if err := mountPoint(target, e.Dir); err != nil {
 		return err
 	}
-	if err := unix.Mount(e.real, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
-		return fmt.Errorf("show it: %w", err)
-	}
 	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
-	if !e.write {
+	if !e.Write {
 		attr |= unix.MOUNT_ATTR_RDONLY
 	}
-	return setAttr(target, attr, true)
+	return show(e.Real, target, attr)
+}
+
+// show mounts what is at real on target, with all that is mounted below it and never with more
+// rights than attr leaves. Links were followed before; where one has come since, it fails.
+func show(real, target string, attr uint64) error {
+	at, err := unix.Openat2(unix.AT_FDCWD, real, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return fmt.Errorf("find it again: %w", err)
+	}
+	defer func() { _ = unix.Close(at) }()
+	tree, err := unix.OpenTree(at, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	if err != nil {
+		return fmt.Errorf("show it: %w", err)
+	}
+	defer func() { _ = unix.Close(tree) }()
+	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr}); err != nil {
+		return fmt.Errorf("restrict the mount: %w", err)
+	}
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("show it: %w", err)
+	}
+	return nil
 }
 
 // mountPoint makes something to mount on, where nothing is yet.
@@ -248,11 +227,11 @@ func (b builder) hide(paths []string, own []entry) error {
 		covered = append(covered, target)
 	}
 	for _, e := range own {
-		if err := os.MkdirAll(b.root+e.at, 0o755); err != nil {
-			return fmt.Errorf("%s: %w", e.at, err)
+		if err := os.MkdirAll(b.root+e.At, 0o755); err != nil {
+			return fmt.Errorf("%s: %w", e.At, err)
 		}
 		if err := b.place(e); err != nil {
-			return fmt.Errorf("%s: %w", e.at, err)
+			return fmt.Errorf("%s: %w", e.At, err)
 		}
 	}
 	for _, target := range covered {
@@ -263,8 +242,12 @@ func (b builder) hide(paths []string, own []entry) error {
 	return nil
 }
 
-// proc shows the processes inside and none else. The files in it that are about the machine are
-// covered: some of them its root may write, whose number a gateway that runs as root shares.
+// ofProc is what stays of /proc beside the processes: what runtimes ask about the machine.
+var ofProc = []string{"self", "thread-self", "net", "mounts", "cpuinfo", "meminfo", "stat", "uptime", "loadavg", "version", "filesystems", "sys"}
+
+// proc shows the processes inside and none else. What else is in it is about the machine, and some
+// of it only its root may read or write, whose number a gateway that runs as root shares; so
+// everything that is not known to be needed is covered, whatever a kernel adds.
 func (b builder) proc() error {
 	at := b.root + "/proc"
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -273,17 +256,20 @@ func (b builder) proc() error {
 	if err := unix.Mount("proc", at, "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount proc (a container that masks parts of /proc cannot): %w", err)
 	}
-	for _, name := range []string{"kcore", "kmsg", "keys", "key-users", "sysrq-trigger", "timer_list", "sched_debug", "latency_stats",
-		"interrupts", "kallsyms", "modules", "config.gz", "cmdline", "mounts.bak", "acpi", "scsi", "fs", "bus", "irq", "driver", "tty"} {
-		path := at + "/" + name
-		info, err := os.Stat(path)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
+	entries, err := os.ReadDir(at)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		name := e.Name()
+		if _, err := strconv.Atoi(name); err == nil || slices.Contains(ofProc, name) {
 			continue
-		case err == nil && info.IsDir():
-			err = unix.Mount("tmpfs", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=555,size=4k")
-		default:
-			err = unix.Mount("/dev/null", path, "", unix.MS_BIND, "")
+		}
+		switch {
+		case e.Type().IsRegular():
+			err = unix.Mount("/dev/null", at+"/"+name, "", unix.MS_BIND, "")
+		case e.IsDir():
+			err = unix.Mount("tmpfs", at+"/"+name, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC|unix.MS_RDONLY, "mode=555,size=4k")
 		}
 		if err != nil {
 			return fmt.Errorf("cover /proc/%s: %w", name, err)

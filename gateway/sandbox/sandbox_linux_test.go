@@ -16,6 +16,10 @@ func TestMain(m *testing.M) {
 	if Reexecuted() {
 		Main()
 	}
+	if act := acts[os.Getenv("SANDBOX_TEST_ACT")]; act != nil {
+		act()
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -58,7 +62,7 @@ func runs(t *testing.T, s Spec, script string) ran {
 		t.Fatal(err)
 	}
 	var log buffer
-	p, err := Start(s, null, out, out, slog.New(slog.NewTextHandler(&log, nil)))
+	p, err := Start(s, null, out, out, testLog(&log))
 	if err != nil {
 		return ran{err: err}
 	}
@@ -140,18 +144,7 @@ func TestProgramSeesWhatItWasGivenAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestWhatWasTriedIsLogged(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(dir+"/secret", []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := runs(t, Spec{}, "cat "+dir+"/secret; cat "+dir+"/secret; unshare -n true; mount -t tmpfs t /tmp")
-	for _, want := range []string{`tried="read ` + dir + `/secret"`, `tried=unshare`} {
-		if strings.Count(got.log, want) != 1 {
-			t.Errorf("log lacks %s, or has it twice:\n%s\n%s", want, got.log, got.out)
-		}
-	}
-}
+func testLog(to *buffer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
 func TestProgramWithoutEgressHasNoSocket(t *testing.T) {
 	script := `const net=require("net");const s=net.connect(9,"127.0.0.1");s.on("error",e=>{console.log(e.code);});
@@ -211,7 +204,7 @@ net.connect(3128,"127.0.0.1").on("data",d=>{console.log("proxy says "+d);
 }
 
 func TestLimitsHold(t *testing.T) {
-	small := Limits{MemoryBytes: 200 << 20, TmpBytes: 8 << 20, FileBytes: 1 << 20, Processes: 64, Files: 32}
+	small := Limits{MemoryBytes: 512 << 20, TmpBytes: 8 << 20, FileBytes: 1 << 20, Processes: 64, Files: 32}
 	for _, c := range []struct{ name, script, want string }{
 		{"fork bomb", "i=0; while [ $i -lt 2000 ]; do sleep 5 & i=$((i+1)); done; echo unbounded", "Cannot fork"},
 		{"file size", "head -c 4000000 /dev/zero > $HOME/f; stat -c %s $HOME/f", "1048576"},
@@ -227,7 +220,7 @@ func TestLimitsHold(t *testing.T) {
 	}
 	got := runs(t, Spec{Limits: small, Command: node(t), Args: []string{"-e", `const a=[];for(let i=0;i<64;i++){a.push(Buffer.alloc(16<<20,1))};console.log("has it all")`}}, "")
 	if strings.Contains(got.out, "has it all") || got.err == nil {
-		t.Errorf("1 GiB of memory within 200 MiB: %q, %v", got.out, got.err)
+		t.Errorf("1 GiB of memory within 512 MiB: %q, %v", got.out, got.err)
 	}
 }
 
@@ -237,18 +230,6 @@ func TestProcessIdsDoNotRunOut(t *testing.T) {
 	r := runs(t, Spec{Limits: Limits{Processes: 16}}, `i=0; while [ $i -lt 700 ]; do /bin/true || exit 1; i=$((i+1)); done; (/bin/sleep 0.1 & /bin/sleep 0.1 & wait) && echo done`)
 	if r.err != nil || r.out != "done\n" {
 		t.Errorf("after 700 processes: %v %q; want done", r.err, r.out)
-	}
-}
-
-func TestNothingOutlivesTheProgram(t *testing.T) {
-	dir := t.TempDir()
-	got := runs(t, Spec{Write: []string{dir}}, "(setsid sh -c 'sleep 1; echo alive > "+dir+"/f' >/dev/null 2>&1 &) ; exit 3")
-	if e, ok := got.err.(*exec.ExitError); !ok || e.ExitCode() != 3 {
-		t.Errorf("status: %v; want 3", got.err)
-	}
-	time.Sleep(1500 * time.Millisecond) // that it does not happen takes as long as it would
-	if _, err := os.Stat(dir + "/f"); err == nil {
-		t.Error("a process that forked twice outlived its server")
 	}
 }
 

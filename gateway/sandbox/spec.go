@@ -78,6 +78,8 @@ func (s Spec) Check() error {
 	var errs []error
 	if err := checkCommand(s.Command); err != nil {
 		errs = append(errs, err)
+	} else if err := s.astray(s.Command); err != nil {
+		errs = append(errs, fmt.Errorf("command: %w", err))
 	}
 	for _, list := range []struct {
 		name  string
@@ -156,7 +158,7 @@ func (s Spec) checkPath(path string) error {
 			return fmt.Errorf("%s is the gateway's own and stays out of every sandbox", path)
 		}
 	}
-	return nil
+	return s.astray(path)
 }
 
 // checkWrite refuses what holds something hidden: who may write a directory may put another in its
@@ -183,42 +185,31 @@ func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
-// visible reports whether a path of the machine can be seen inside at all.
-func (s Spec) visible(path string) bool {
-	if slices.ContainsFunc(s.Own, func(o Own) bool { return within(path, o.Path) }) {
-		return true
-	}
-	for _, list := range [][]string{base, s.Read, s.Write, s.programPaths()} {
-		if slices.ContainsFunc(list, func(dir string) bool { return within(path, dir) }) {
-			return !slices.ContainsFunc(s.Hide, func(dir string) bool { return within(path, dir) })
-		}
-	}
-	return false
+// ofBase reports whether every program may read path.
+func ofBase(path string) bool {
+	return slices.ContainsFunc(base, func(dir string) bool { return within(path, dir) })
 }
 
-// programPaths is what the command itself needs beside the base: its file, what that is a link
-// to, and where it was installed with an interpreter and libraries beside it, as version managers
-// do, that bin and lib.
-func (s Spec) programPaths() []string {
-	var out []string
-	add := func(path string) {
-		if !slices.ContainsFunc(base, func(dir string) bool { return within(path, dir) }) && !slices.Contains(out, path) {
-			out = append(out, path)
+// astray returns an error where path leads out of a folder that the server may write: an earlier
+// run of it could have made that link, to have the next one shown whatever it likes. What is shown
+// anyway may be led to.
+func (s Spec) astray(path string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil || ofBase(real) {
+		return nil
+	}
+	for _, dir := range s.Write {
+		realDir, err := filepath.EvalSymlinks(dir)
+		if err != nil || path == dir || !within(path, dir) && !within(path, realDir) || within(real, realDir) {
+			continue
+		}
+		shown := func(p string) bool { return !within(p, dir) && !within(p, realDir) && within(real, p) }
+		if !slices.ContainsFunc(s.Read, shown) && !slices.ContainsFunc(s.Write, shown) {
+			return fmt.Errorf("%s leads to %s, out of %s, where the server itself could have put that link; name %[2]s in its place, or take the link away",
+				path, real, dir)
 		}
 	}
-	add(s.Command)
-	if real, err := filepath.EvalSymlinks(s.Command); err == nil {
-		add(real)
-	}
-	dir := filepath.Dir(s.Command)
-	home, _ := os.UserHomeDir()
-	if prefix := filepath.Dir(dir); filepath.Base(dir) == "bin" && prefix != "/" && prefix != home {
-		add(dir)
-		if lib := filepath.Join(prefix, "lib"); isDir(lib) {
-			add(lib)
-		}
-	}
-	return out
+	return nil
 }
 
 func isDir(path string) bool {

@@ -127,8 +127,9 @@ func (l *Launcher) Close() {
 // order is what the helper is told.
 type order struct {
 	Spec
-	Probe   bool    // build the walls and run nothing
-	Bounded bounded // by cgroups
+	Plan, Kept []entry // what of the machine is visible, and what of that below something hidden
+	Probe      bool    // build the walls and run nothing
+	Bounded    bounded // by cgroups
 }
 
 // spawn starts a helper, which waits for its order.
@@ -165,6 +166,7 @@ func (p *Process) discard() {
 // run gives the order and hears what comes of it. On an error the helper is gone.
 func (p *Process) run(o order, stdin, stdout, stderr *os.File, log *slog.Logger) error {
 	o.Limits = o.Limits.orDefault()
+	o.Plan, o.Kept = o.plan(), o.kept()
 	p.groups.limit(o.Limits)
 	o.Bounded = p.groups.bounded
 	err := p.tell(o, stdin, stdout, stderr)
@@ -232,7 +234,7 @@ func (p *Process) attend(s Spec, log *slog.Logger) error {
 				return fmt.Errorf("start sandbox: listen for the proxy: %w", err)
 			}
 		case "notify":
-			p.watch = watch(fd, s, log)
+			p.watch = watch(fd, p.Pid(), s.Name, log)
 		case "started":
 			return nil
 		case "failed":

@@ -1,15 +1,10 @@
 package sandbox
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -42,6 +37,8 @@ const (
 
 	ioctlReceive = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
 	ioctlSend    = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
+	ioctlFlags   = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS, since Linux 6.6
+	syncWakeUp   = 1          // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: who waits and who answers take turns on one processor
 )
 
 // watcher hears what the filter stops, and answers. It refuses what is refused in any case; about
@@ -49,34 +46,28 @@ const (
 type watcher struct {
 	fd    int
 	quit  [2]int // a pipe
-	spec  Spec
-	log   *slog.Logger
 	names map[int]string
 	once  sync.Once
 	done  chan struct{}
-
-	seen   map[string]bool // what has been logged
-	second time.Time
-	n      int
+	pace  pace
+	tried *tried
 }
 
-// mostSeen bounds what is logged of one program.
-const (
-	mostSeen   = 1000
-	mostSecond = 50
-)
-
-func watch(fd int, s Spec, log *slog.Logger) *watcher {
-	w := &watcher{fd: fd, spec: s, log: log, seen: map[string]bool{}, names: map[int]string{}, done: make(chan struct{})}
+// watch answers for fd until the program has ended. helper is its process 1.
+func watch(fd, helper int, server string, log *slog.Logger) *watcher {
+	w := &watcher{fd: fd, names: map[int]string{}, done: make(chan struct{}), tried: newTried(helper, server, log)}
 	if info, err := arch.GetInfo(""); err == nil {
 		w.names = info.SyscallNumbers
 	}
 	if err := unix.Pipe2(w.quit[:], unix.O_CLOEXEC); err != nil {
 		_ = unix.Close(fd) // what it would have heard of fails then
+		w.tried.close()
 		close(w.done)
 		w.quit = [2]int{-1, -1}
 		return w
 	}
+	// Where the kernel does not know it, answers take longer.
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlFlags, syncWakeUp)
 	go w.run()
 	return w
 }
@@ -93,6 +84,7 @@ func (w *watcher) stop() {
 
 func (w *watcher) run() {
 	defer close(w.done)
+	defer w.tried.close()
 	defer func() { _ = unix.Close(w.fd) }()
 	for {
 		fds := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(w.quit[0]), Events: unix.POLLIN}}
@@ -109,31 +101,97 @@ func (w *watcher) run() {
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(w.fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
 			continue // who called has died
 		}
-		r := w.judge(&n)
-		_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(w.fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
+		w.answer(&n)
 	}
 }
 
-func (w *watcher) judge(n *notification) response {
+// answer judges one call, answers, and then tells of it, when nobody waits for that any more.
+func (w *watcher) answer(n *notification) {
 	r := response{id: n.id}
 	name := w.names[int(n.nr)]
+	look, wait := w.pace.next(time.Now())
+	if wait > 0 && w.sleep(wait) {
+		return
+	}
+	how, path := "", ""
+	if call, ok := opening(name, n.args); ok {
+		r.flags = goOn
+		if look {
+			how, path = call.how, w.tried.path(n.pid, call.dir, call.at)
+		}
+	} else {
+		r.err = -int32(unix.EPERM)
+	}
+	_, _, _ = unix.Syscall(unix.SYS_IOCTL, uintptr(w.fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
+	switch {
+	case r.err != 0:
+		w.tried.tell("sandbox refused a system call", name+detail(name, n.args))
+	case path != "":
+		w.tried.opened(how, path)
+	}
+}
+
+// sleep lets a program wait that calls too often, and reports whether it ended meanwhile.
+func (w *watcher) sleep(d time.Duration) (ended bool) {
+	fds := []unix.PollFd{{Fd: int32(w.quit[0]), Events: unix.POLLIN}}
+	n, _ := unix.Poll(fds, int(d.Milliseconds())+1)
+	return n > 0
+}
+
+// What a program may cost the gateway, in calls of a second.
+const (
+	mostLooks = 2_000  // that are looked at for the log
+	mostCalls = 30_000 // that are answered, at some 12 µs of the gateway's processor
+)
+
+// pace counts the calls of a second.
+type pace struct {
+	second time.Time
+	calls  int
+}
+
+// next says of a call at now whether to look at what it wants, and how long it must wait.
+func (p *pace) next(now time.Time) (look bool, wait time.Duration) {
+	if now.Sub(p.second) >= time.Second {
+		p.second, p.calls = now, 0
+	}
+	p.calls++
+	if p.calls > mostCalls {
+		wait = time.Second - now.Sub(p.second)
+	}
+	return p.calls <= mostLooks, wait
+}
+
+// call is one that opens or executes a file: what it wants, and where the path stands.
+type call struct {
+	how string
+	dir int
+	at  uint64
+}
+
+// opening reports whether the call is one that goes on, and how to look at it. What it does not
+// report is refused.
+func opening(name string, args [6]uint64) (call, bool) {
 	switch name {
 	case "open":
-		if !makesSetID(n.args[1], n.args[2]) {
-			return w.goesOn(n, unix.AT_FDCWD, n.args[0], n.args[1])
-		}
+		return call{access(args[1]), unix.AT_FDCWD, args[0]}, !makesSetID(args[1], args[2])
 	case "creat":
-		if !makesSetID(unix.O_CREAT, n.args[1]) {
-			return w.goesOn(n, unix.AT_FDCWD, n.args[0], unix.O_WRONLY)
-		}
+		return call{"write", unix.AT_FDCWD, args[0]}, !makesSetID(unix.O_CREAT, args[1])
 	case "openat":
-		if !makesSetID(n.args[2], n.args[3]) {
-			return w.goesOn(n, int(int32(n.args[0])), n.args[1], n.args[2])
-		}
+		return call{access(args[2]), int(int32(args[0])), args[1]}, !makesSetID(args[2], args[3])
+	case "execve":
+		return call{"run", unix.AT_FDCWD, args[0]}, true
+	case "execveat":
+		return call{"run", int(int32(args[0])), args[1]}, true
 	}
-	r.err = -int32(unix.EPERM)
-	w.tell("sandbox refused a system call", name+detail(name, n))
-	return r
+	return call{}, false
+}
+
+func access(flags uint64) string {
+	if flags&(unix.O_WRONLY|unix.O_RDWR) != 0 {
+		return "write"
+	}
+	return "read"
 }
 
 // makesSetID reports whether an open makes a file whose mode has the bits. Both values come with
@@ -143,112 +201,54 @@ func makesSetID(flags, mode uint64) bool {
 	return flags&makes != 0 && mode&setID != 0
 }
 
-// goesOn lets an open happen.
-func (w *watcher) goesOn(n *notification, dirfd int, at, flags uint64) response {
-	w.opened(n, dirfd, at, flags)
-	return response{id: n.id, flags: goOn}
-}
-
 // detail says which kind of socket was wanted; other arguments say nothing to a reader.
-func detail(name string, n *notification) string {
+func detail(name string, args [6]uint64) string {
 	if name != "socket" && name != "socketpair" {
 		return ""
 	}
 	families := map[uint64]string{unix.AF_UNIX: "unix", unix.AF_INET: "IPv4", unix.AF_INET6: "IPv6", unix.AF_NETLINK: "netlink", unix.AF_PACKET: "packet"}
 	kinds := map[uint64]string{unix.SOCK_STREAM: "stream", unix.SOCK_DGRAM: "datagram", unix.SOCK_RAW: "raw"}
-	family, kind := families[n.args[0]], kinds[n.args[1]&0xf]
+	family, kind := families[args[0]], kinds[args[1]&0xf]
 	if family == "" {
-		family = "family " + strconv.FormatUint(n.args[0], 10)
+		family = "family " + strconv.FormatUint(args[0], 10)
 	}
 	return fmt.Sprintf(" (%s %s)", family, kind)
 }
 
-// opened tells of a file that exists on the machine and cannot be seen inside.
-func (w *watcher) opened(n *notification, dirfd int, at, flags uint64) {
-	path := w.path(n.pid, dirfd, at)
-	if path == "" || w.spec.visible(path) || inside(path) {
-		return
-	}
-	if _, err := os.Lstat(path); err != nil {
-		return // nothing is there that could have been wanted
-	}
-	if _, err := os.Lstat("/proc/" + strconv.FormatUint(uint64(n.pid), 10) + "/root" + path); err == nil {
-		return // of its own, such as a file in /tmp
-	}
-	how := "read "
-	if flags&(unix.O_WRONLY|unix.O_RDWR) != 0 {
-		how = "write "
-	}
-	w.tell("sandbox hid a file", how+path)
-}
+// procOf is a process of the machine in /proc.
+func procOf(pid uint64) string { return "/proc/" + strconv.FormatUint(pid, 10) }
 
-// inside is what a sandbox has of its own, whatever the machine has there.
-func inside(path string) bool {
-	for _, dir := range []string{"/proc", "/dev", Home, "/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf", "/etc/hostname"} {
-		if within(path, dir) {
-			return true
-		}
-	}
-	return false
-}
-
-// path reads the path that a thread of the program has in its memory; "" where that cannot be read.
-func (w *watcher) path(pid uint32, dirfd int, at uint64) string {
-	proc := "/proc/" + strconv.FormatUint(uint64(pid), 10)
-	mem, err := os.Open(proc + "/mem")
+// rootOf opens what process pid has for a root, to look for files in; -1 where that cannot be.
+func rootOf(pid int) int {
+	fd, err := unix.Open(procOf(uint64(pid))+"/root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return ""
+		return -1
 	}
-	defer func() { _ = mem.Close() }()
-	buf := make([]byte, 512)
-	n, err := mem.ReadAt(buf, int64(at))
-	if n == 0 && err != nil && err != io.EOF {
-		n, _ = mem.ReadAt(buf[:64], int64(at)) // the next page may not be there
-	}
-	end := 0
-	for end < n && buf[end] != 0 {
-		end++
-	}
-	if end == n {
-		return ""
-	}
-	path := string(buf[:end])
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path)
-	}
-	link := proc + "/cwd"
-	if dirfd != unix.AT_FDCWD {
-		link = proc + "/fd/" + strconv.Itoa(dirfd)
-	}
-	dir, err := os.Readlink(link)
-	if err != nil || !filepath.IsAbs(dir) {
-		return ""
-	}
-	return filepath.Join(dir, path)
+	return fd
 }
 
-// usual reports whether common runtimes try it at every start, for no harm: what the machine is
-// like, and how it resolves names.
-func usual(what string) bool {
-	return within(strings.TrimPrefix(what, "read "), "/sys") || slices.Contains([]string{"socket (netlink raw)",
-		"read /etc/resolv.conf", "read /etc/ssl/openssl.cnf", "read /etc/host.conf", "read /etc/gai.conf", "read /etc/services"}, what)
-}
-
-// tell logs what is new.
-func (w *watcher) tell(msg, what string) {
-	if w.seen[what] || len(w.seen) >= mostSeen {
-		return
+// readString reads a string from a thread's memory; "" where that cannot be, or is longer than
+// buf.
+func readString(pid uint32, at uint64, buf []byte) string {
+	// Two pieces, since a page that is not there ends the reading, and most strings end before.
+	n := 0
+	for n < len(buf) {
+		piece := buf[n:]
+		if left := os.Getpagesize() - int((at+uint64(n))%uint64(os.Getpagesize())); len(piece) > left {
+			piece = piece[:left]
+		}
+		local := []unix.Iovec{{Base: &piece[0]}}
+		local[0].SetLen(len(piece))
+		got, err := unix.ProcessVMReadv(int(pid), local, []unix.RemoteIovec{{Base: uintptr(at) + uintptr(n), Len: len(piece)}}, 0)
+		if err != nil || got <= 0 {
+			return ""
+		}
+		for i, c := range piece[:got] {
+			if c == 0 {
+				return string(buf[:n+i])
+			}
+		}
+		n += got
 	}
-	if now := time.Now(); now.Sub(w.second) > time.Second {
-		w.second, w.n = now, 0
-	}
-	if w.n++; w.n > mostSecond {
-		return
-	}
-	w.seen[what] = true
-	level := slog.LevelWarn
-	if usual(what) {
-		level = slog.LevelDebug
-	}
-	w.log.Log(context.Background(), level, msg, slog.String("server", w.spec.Name), slog.String("tried", what))
+	return ""
 }
