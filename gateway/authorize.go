@@ -13,8 +13,8 @@ import (
 	"sallyport/policy"
 )
 
-// authorize asks the policy, puts the decision on disk and makes the permit. It is the only
-// place where one is made.
+// authorize asks the policy, puts the decision on disk and makes the permit of a message;
+// authorizeSession makes those of GET and DELETE, and nothing else makes any.
 func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call checked) (*Permit, error) {
 	out, err := x.outbound(who, call)
 	if err != nil {
