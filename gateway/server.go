@@ -256,7 +256,11 @@ func (s *Server) refresh(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	if failed[wire.Modern] != nil && failed[wire.Legacy] != nil { // the old catalogue stays
-		err := fmt.Errorf("list the tools of %q: %w", s.Name, errors.Join(failed[:]...))
+		why := errors.Join(failed[:]...)
+		if rpc := (*rpcError)(nil); errors.As(failed[wire.Modern], &rpc) { // no more than that the era is another
+			why = failed[wire.Legacy]
+		}
+		err := fmt.Errorf("list the tools of %q: %w", s.Name, why)
 		s.lastError.Store(&err)
 		if !s.down.Swap(true) {
 			s.tell(change{true, true, true}) // all is marked as unavailable from now on

@@ -68,10 +68,14 @@ func (a *app) showPlan(p *adopt.Plan) error {
 	for _, access := range p.Config.Access() {
 		b.WriteString(access.Text())
 	}
-	if len(p.Notes) > 0 {
+	notes := p.Notes
+	if !exists(p.Config.Policies) {
+		notes = append(notes, "the starter policy lets an operator call every tool, and a reader those that data.json lists under \"reads\": a client with --role reader sees few tools until you put your own there")
+	}
+	if len(notes) > 0 {
 		b.WriteString("\nTo know:\n\n")
 	}
-	for _, note := range p.Notes {
+	for _, note := range notes {
 		b.WriteString("- " + note + "\n")
 	}
 	return a.printf("%s\n", b.String())

@@ -110,7 +110,7 @@ var later = map[string]string{
 	// Keys of clients that a gateway cannot obey.
 	"servers":                    "this is the shape of another client's file; the key here is mcpServers",
 	"inputs":                     "nobody is here to be asked; put a secret into envFrom or credential",
-	"mcpServers.*.headersHelper": "a helper runs at the client; the gateway's own credential for this server goes into credential (type: exec runs a command that prints one)",
+	"mcpServers.*.headersHelper": "a helper runs at the client; the gateway's own credential for this server goes into credential (type: exec runs a command that prints one). In a file that `sallyport adopt` has written this is the gateway itself: serve sallyport.yaml",
 	"mcpServers.*.oauth":         "an OAuth login runs at the client; the gateway's own credential for this server goes into credential",
 	"mcpServers.*.envFile":       "a file of variables is not read; name each in env or envFrom",
 	"mcpServers.*.disabled":      "take the server out of the file instead",
