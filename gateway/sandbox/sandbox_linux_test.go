@@ -3,11 +3,13 @@ package sandbox
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,7 +20,7 @@ func TestMain(m *testing.M) {
 	}
 	if act := acts[os.Getenv("SANDBOX_TEST_ACT")]; act != nil {
 		act()
-		os.Exit(0)
+		syscall.Exit(0) // without the second that the race detector waits
 	}
 	os.Exit(m.Run())
 }
@@ -281,6 +283,12 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "state/keys"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	socket := filepath.Join(dir, "socket")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	for _, c := range []struct {
 		spec Spec
 		want string
@@ -295,6 +303,11 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 		{Spec{Command: "/bin/sh", Read: []string{dir + "/state/keys"}, Hide: []string{dir + "/state"}}, "sandbox.read: " + dir + "/state/keys is the gateway's own and stays out of every sandbox"},
 		{Spec{Command: "/bin/sh", Write: []string{dir}, Hide: []string{dir + "/state"}}, "sandbox.write: " + dir + " holds " + dir + "/state, which is the gateway's own; name a directory beside it"},
 		{Spec{Command: "/bin/sh", Env: map[string]string{"A=B": ""}}, `env: "A=B" is no name of a variable`},
+		{Spec{Command: "/bin/sh", Env: map[string]string{"A": "secret\x00"}}, "env.A holds a NUL byte, where a program would see its end"},
+		{Spec{Command: "/bin/sh", Args: []string{"-c", "\x00"}}, "args.1 holds a NUL byte, where a program would see its end"},
+		{Spec{Command: "/bin/sh", Read: []string{socket}}, "sandbox.read: " + socket + " is neither a file nor a directory"},
+		{Spec{Command: "/bin/sh", Own: []Own{{Path: file}}}, "sandbox: " + file + ", which the gateway keeps for the server, is no directory"},
+		{Spec{Command: "/bin/sh", Env: map[string]string{"A": strings.Repeat("x", 300_000)}}, "more than one message to the helper holds; pass what is large in a file"},
 		{Spec{Command: "/bin/sh", Dir: "/no/such"}, "execute /bin/sh in /no/such: no such file or directory"},
 	} {
 		p, err := Start(c.spec, nil, nil, nil, nil)
@@ -305,6 +318,9 @@ func TestBadSpecsSayWhatIsWrong(t *testing.T) {
 		}
 		if !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v tells a value", err)
 		}
 	}
 }

@@ -98,7 +98,15 @@ func (s Spec) Check() error {
 			errs = append(errs, fmt.Errorf("sandbox: %s, which the gateway keeps for the server, is no directory", o.Path))
 		}
 	}
-	for name := range s.Env {
+	for i, arg := range s.Args {
+		if strings.Contains(arg, "\x00") {
+			errs = append(errs, fmt.Errorf("args.%d holds a NUL byte, where a program would see its end", i))
+		}
+	}
+	for name, value := range s.Env {
+		if strings.Contains(value, "\x00") {
+			errs = append(errs, fmt.Errorf("env.%s holds a NUL byte, where a program would see its end", name))
+		}
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			errs = append(errs, fmt.Errorf("env: %q is no name of a variable", name))
 		}

@@ -198,7 +198,12 @@ func (p *Process) tell(o order, files ...*os.File) error {
 		fds = append(fds, int(f.Fd()))
 	}
 	_ = p.control.SetDeadline(time.Now().Add(startTimeout))
-	if _, _, err := p.control.WriteMsgUnix(raw, unix.UnixRights(fds...), nil); err != nil {
+	_, _, err = p.control.WriteMsgUnix(raw, unix.UnixRights(fds...), nil)
+	if errors.Is(err, unix.EMSGSIZE) {
+		return fmt.Errorf("start sandbox: arguments, environment and paths are %d bytes together, more than one message to the helper holds; "+
+			"pass what is large in a file that the server may read", len(raw))
+	}
+	if err != nil {
 		return fmt.Errorf("start sandbox: tell the helper: %w", err)
 	}
 	return nil
