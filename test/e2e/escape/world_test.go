@@ -87,10 +87,10 @@ func newWorld(t *testing.T) *world {
 func (w *world) lay(t *testing.T) {
 	t.Helper()
 	at := func(path string) string { return filepath.Join(w.dir, path) }
-	for _, dir := range []string{"secret", "folder/state", "work/deep/state", "home/.ssh", "home/.aws", "program", "run"} {
+	for _, dir := range []string{"secret", "folder/state", "work", "home/.ssh", "home/.aws", "program", "run"} {
 		must(t, os.MkdirAll(at(dir), 0o700))
 	}
-	for _, file := range []string{"secret/key", "folder/state/key", "work/deep/state/key", "home/.ssh/id_ed25519", "home/.aws/credentials"} {
+	for _, file := range []string{"secret/key", "folder/state/key", "home/.ssh/id_ed25519", "home/.aws/credentials"} {
 		must(t, os.WriteFile(at(file), []byte("a secret with "+mark), 0o600))
 	}
 	must(t, os.WriteFile(at("folder/given"), []byte("what may be read"), 0o644))
@@ -224,7 +224,7 @@ func (w *world) spec(names []string, proxied bool) sandbox.Spec {
 		Command: w.program, Args: w.args(names), Egress: proxied,
 		Read:  []string{w.targets["folder"]},
 		Write: []string{w.targets["work"]},
-		Hide:  []string{filepath.Join(w.targets["folder"], "state"), filepath.Join(w.targets["work"], "deep/state")},
+		Hide:  []string{filepath.Join(w.targets["folder"], "state")},
 		Limits: sandbox.Limits{
 			MemoryBytes: 512 << 20, TmpBytes: 16 << 20, FileBytes: 32 << 20, Processes: 64, Files: 128, CPUSeconds: 1,
 		},

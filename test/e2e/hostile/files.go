@@ -75,20 +75,8 @@ var files = map[string]attempt{
 		return errors.Join(holds(in, t), os.Rename(in, t["secret"]))
 	},
 	"read-what-is-hidden-below-a-folder": func(t targets) error { return holds(t["folder"]+"/state/key", t) },
-	"read-what-is-hidden-below-a-write-folder": func(t targets) error {
-		from, to := filepath.Join(t["work"], "deep"), filepath.Join(t["work"], "deeper")
-		return anyOf(
-			func() error { return holds(from+"/state/key", t) },
-			func() error {
-				if err := os.Rename(from, to); err != nil {
-					return err
-				}
-				return errors.Join(holds(to+"/state/key", t), os.Rename(to, from))
-			},
-			func() error { return os.Rename(from+"/state", from+"/other") })
-	},
-	"read-ssh-key":         func(t targets) error { return readHome(".ssh/id_ed25519", t) },
-	"read-aws-credentials": func(t targets) error { return readHome(".aws/credentials", t) },
+	"read-ssh-key":                       func(t targets) error { return readHome(".ssh/id_ed25519", t) },
+	"read-aws-credentials":               func(t targets) error { return readHome(".aws/credentials", t) },
 	"read-an-inherited-descriptor": func(t targets) error {
 		buffer := make([]byte, 4096)
 		for fd := 3; fd < 1024; fd++ {
