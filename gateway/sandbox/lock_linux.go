@@ -51,7 +51,7 @@ func rules(o order) []landlock.Rule {
 		roFiles = append(roFiles, path)
 	}
 	roDirs = append(roDirs, "/proc")
-	rwDirs = append(rwDirs, "/tmp", Home)
+	rwDirs = append(rwDirs, scratches...)
 	rwFiles = append(rwFiles, devices...)
 	return []landlock.Rule{
 		landlock.RODirs(roDirs...), landlock.ROFiles(roFiles...), landlock.RWFiles(rwFiles...),

@@ -70,7 +70,10 @@ func sealRoot() error {
 
 type builder struct{ root string }
 
-// scratch makes the one place for /tmp and HOME, so that their size is bounded together.
+// scratches are the program's own. /dev/shm is where programs of several processes share memory.
+var scratches = []string{"/tmp", Home, "/dev/shm"}
+
+// scratch makes the one place for them, so that their size is bounded together.
 func (b builder) scratch(size int64) error {
 	shelf := b.root + "/.scratch"
 	if err := os.Mkdir(shelf, 0o700); err != nil {
@@ -79,7 +82,7 @@ func (b builder) scratch(size int64) error {
 	if err := unix.Mount("tmpfs", shelf, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700,nr_inodes=65536,size="+strconv.FormatInt(size, 10)); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
 	}
-	for _, dir := range []string{"/tmp", Home} {
+	for _, dir := range scratches {
 		from := shelf + "/" + filepath.Base(dir)
 		if err := errors.Join(os.Mkdir(from, 0o700), os.MkdirAll(b.root+dir, 0o755)); err != nil {
 			return err

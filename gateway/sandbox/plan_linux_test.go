@@ -124,3 +124,21 @@ func TestProcTellsOfTheMachineWhatRuntimesAskFor(t *testing.T) {
 		}
 	}
 }
+
+// Distributions choose among programs by links from /usr over /etc to /usr: all that work on the
+// machine work inside.
+func TestProgramsThatAreAlternativesAreThere(t *testing.T) {
+	programs, err := filepath.Glob("/usr/bin/*")
+	if err != nil || len(programs) == 0 {
+		t.Fatalf("%d programs, %v", len(programs), err)
+	}
+	script := ""
+	for _, path := range programs {
+		if real, err := filepath.EvalSymlinks(path); err == nil && ofBase(real) {
+			script += "[ -e " + path + " ] || echo " + path + "\n"
+		}
+	}
+	if got := runs(t, Spec{}, script); got.out != "" || got.err != nil {
+		t.Errorf("missing are %s, %v", got.out, got.err)
+	}
+}

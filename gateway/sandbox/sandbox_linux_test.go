@@ -122,6 +122,8 @@ func TestProgramSeesWhatItWasGivenAndNothingElse(t *testing.T) {
 		{"home of the machine's root", "ls /root", "No such file"},
 		{"home", "echo x > $HOME/f && cat $HOME/f && pwd", "x\n" + Home},
 		{"tmp", "ls -A /tmp; echo end", "end"},
+		{"shm", "echo x > /dev/shm/f && cat /dev/shm/f", "x"},
+		{"other devices", "echo x > /dev/x", "/dev/x"},
 		{"environment", "env | sort | cut -d= -f1 | tr '\\n' ' '", "GIVEN HOME LANG PATH PWD TMPDIR "},
 		{"processes", "ls /proc | grep -c '^[0-9]'", "\n"},
 		{"environment of process 1", "cat /proc/1/environ", "Permission denied"},
@@ -211,6 +213,7 @@ func TestLimitsHold(t *testing.T) {
 		{"fork bomb", "i=0; while [ $i -lt 2000 ]; do sleep 5 & i=$((i+1)); done; echo unbounded", "Cannot fork"},
 		{"file size", "head -c 4000000 /dev/zero > $HOME/f; stat -c %s $HOME/f", "1048576"},
 		{"tmp", "for i in 1 2 3 4 5 6 7 8 9 10; do head -c 1000000 /dev/zero > /tmp/f$i || echo full; done", "full"},
+		{"shm, with tmp", "head -c 1000000 /dev/zero > /dev/shm/f; for i in 1 2 3 4 5 6 7 8; do head -c 1000000 /dev/zero > /tmp/f$i || echo full; done", "full"},
 		{"descriptors", "ulimit -n", "32"},
 		{"core", "grep core /proc/self/limits | tr -s ' '", "Max core file size 1 1 bytes"},
 	} {

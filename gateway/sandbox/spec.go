@@ -35,7 +35,7 @@ type Own struct {
 // Limits bound a program and all that it starts. Zero fields take the defaults.
 type Limits struct {
 	MemoryBytes int64 `json:",omitempty"` // default 1 GiB: of all together where cgroups can be used, of each process else
-	TmpBytes    int64 `json:",omitempty"` // of /tmp and HOME together; default 128 MiB
+	TmpBytes    int64 `json:",omitempty"` // of /tmp, /dev/shm and HOME together; default 128 MiB
 	FileBytes   int64 `json:",omitempty"` // of one file; default 1 GiB
 	Processes   int   `json:",omitempty"` // and threads; default 256
 	Files       int   `json:",omitempty"` // open descriptors of a process; default 1024
@@ -69,9 +69,11 @@ const (
 	Home = "/home/sandbox"
 )
 
-// base is what every program may read, where the machine has it.
+// base is what every program may read, where the machine has it. What is in /etc/alternatives are links
+// from /usr to /usr.
 var base = []string{"/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
-	"/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/localtime"}
+	"/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/localtime",
+	"/etc/alternatives"}
 
 // Check says what is wrong with the spec, or nil.
 func (s Spec) Check() error {
