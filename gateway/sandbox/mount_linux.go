@@ -28,7 +28,7 @@ func newRoot(o order) error {
 	if err := unix.Mount("tmpfs", root, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=4m,nr_inodes=16384"); err != nil {
 		return missing(partMounts, fmt.Errorf("mount tmpfs: %w", err))
 	}
-	b := builder{root: root}
+	b := &builder{root: root}
 	if err := b.scratch(o.Limits.TmpBytes); err != nil {
 		return missing(partMounts, err)
 	}
@@ -68,13 +68,16 @@ func sealRoot() error {
 	return nil
 }
 
-type builder struct{ root string }
+type builder struct {
+	root    string
+	written []string // directories of the machine, placed so far, that the program may write
+}
 
 // scratches are the program's own. /dev/shm is where programs of several processes share memory.
 var scratches = []string{"/tmp", Home, "/dev/shm"}
 
 // scratch makes the one place for them, so that their size is bounded together.
-func (b builder) scratch(size int64) error {
+func (b *builder) scratch(size int64) error {
 	shelf := b.root + "/.scratch"
 	if err := os.Mkdir(shelf, 0o700); err != nil {
 		return err
@@ -95,19 +98,31 @@ func (b builder) scratch(size int64) error {
 }
 
 // place shows one entry.
-func (b builder) place(e entry) error {
+func (b *builder) place(e entry) error {
 	target := b.root + e.At
-	if _, err := os.Lstat(target); err == nil && e.Link != "" {
-		return nil // seen through an outer directory
+	// Below a directory that the program may write everything is there already, or an earlier run of
+	// the program has taken it away: nothing is made there, on the machine, for its sake.
+	below := slices.ContainsFunc(b.written, func(dir string) bool { return within(e.At, dir) })
+	if e.Link != "" {
+		if _, err := os.Lstat(target); err == nil || below {
+			return nil // seen through an outer directory
+		}
 	}
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil && !errors.Is(err, unix.EROFS) {
-		return err
+	if !below {
+		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil && !errors.Is(err, unix.EROFS) {
+			return err
+		}
 	}
 	if e.Link != "" {
 		return os.Symlink(e.Link, target)
 	}
-	if err := mountPoint(target, e.Dir); err != nil {
-		return err
+	if !below {
+		if err := mountPoint(target, e.Dir); err != nil {
+			return err
+		}
+	}
+	if e.Write && e.Dir {
+		b.written = append(b.written, e.At)
 	}
 	attr := uint64(unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV)
 	if !e.Write {
@@ -119,13 +134,17 @@ func (b builder) place(e entry) error {
 // show mounts what is at real on target, with all that is mounted below it and never with more
 // rights than attr leaves. Links were followed before; where one has come since, it fails.
 func show(real, target string, attr uint64) error {
-	at, err := unix.Openat2(unix.AT_FDCWD, real, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
+	from, err := unlinked(real)
 	if err != nil {
 		return fmt.Errorf("find it again: %w", err)
 	}
-	defer func() { _ = unix.Close(at) }()
-	tree, err := unix.OpenTree(at, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
+	defer func() { _ = unix.Close(from) }()
+	to, err := unlinked(target)
+	if err != nil {
+		return fmt.Errorf("find its place: %w", err)
+	}
+	defer func() { _ = unix.Close(to) }()
+	tree, err := unix.OpenTree(from, "", unix.AT_EMPTY_PATH|unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_RECURSIVE)
 	if err != nil {
 		return fmt.Errorf("show it: %w", err)
 	}
@@ -133,10 +152,16 @@ func show(real, target string, attr uint64) error {
 	if err := unix.MountSetattr(tree, "", unix.AT_EMPTY_PATH|unix.AT_RECURSIVE, &unix.MountAttr{Attr_set: attr}); err != nil {
 		return fmt.Errorf("restrict the mount: %w", err)
 	}
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+	if err := unix.MoveMount(tree, "", to, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH); err != nil {
 		return fmt.Errorf("show it: %w", err)
 	}
 	return nil
+}
+
+// unlinked opens a name, on the way to which no link may lie.
+func unlinked(path string) (int, error) {
+	return unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
 }
 
 // mountPoint makes something to mount on, where nothing is yet.
@@ -176,7 +201,7 @@ var files = map[string]string{
 }
 
 // furnish adds what programs expect: made-up files in /etc, and the harmless devices.
-func (b builder) furnish() error {
+func (b *builder) furnish() error {
 	for path, text := range files {
 		if err := os.MkdirAll(filepath.Dir(b.root+path), 0o755); err != nil {
 			return err
@@ -207,7 +232,7 @@ func (b builder) furnish() error {
 var devices = []string{"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}
 
 // hide covers what is nobody's business, empty but for what is the program's own.
-func (b builder) hide(paths []string, own []entry) error {
+func (b *builder) hide(paths []string, own []entry) error {
 	var covered []string
 	for _, path := range paths {
 		real, err := filepath.EvalSymlinks(path)
@@ -251,7 +276,7 @@ var ofProc = []string{"self", "thread-self", "net", "mounts", "cpuinfo", "meminf
 // proc shows the processes inside and none else. What else is in it is about the machine, and some
 // of it only its root may read or write, whose number a gateway that runs as root shares; so
 // everything that is not known to be needed is covered, whatever a kernel adds.
-func (b builder) proc() error {
+func (b *builder) proc() error {
 	at := b.root + "/proc"
 	if err := os.MkdirAll(at, 0o755); err != nil {
 		return err

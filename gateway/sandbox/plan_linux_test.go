@@ -43,14 +43,39 @@ func TestServerCannotArrangeWhatItIsShown(t *testing.T) {
 	}
 }
 
-// A link that comes after links were followed is not followed.
+// A link that comes after links were followed is not followed, neither to what is shown nor to
+// where.
 func TestShowFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	link(t, "/etc", dir+"/link")
-	for _, path := range []string{dir + "/link", dir + "/link/ssl"} {
-		if err := show(path, dir+"/target", 0); err == nil || !strings.Contains(err.Error(), "find it again: too many levels of symbolic links") {
-			t.Errorf("show %s: %v; want it refused", path, err)
+	for _, tt := range []struct{ real, target, want string }{
+		{dir + "/link", dir, "find it again: too many levels of symbolic links"},
+		{dir + "/link/ssl", dir, "find it again: too many levels of symbolic links"},
+		{dir, dir + "/link", "find its place: too many levels of symbolic links"},
+		{dir, dir + "/link/ssl", "find its place: too many levels of symbolic links"},
+		{dir, dir + "/absent", "find its place: no such file or directory"},
+	} {
+		if err := show(tt.real, tt.target, 0); err == nil || err.Error() != tt.want {
+			t.Errorf("show %s at %s: %v; want %s", tt.real, tt.target, err, tt.want)
 		}
+	}
+}
+
+// Below a directory that the program may write nothing is made to mount on.
+func TestPlaceMakesNothingWhereTheProgramMayWrite(t *testing.T) {
+	dir := t.TempDir()
+	b := &builder{root: dir, written: []string{"/work"}}
+	write(t, dir+"/work/file", "")
+	for _, e := range []entry{{At: "/work/sub/docs", Real: dir, Dir: true}, {At: "/work/docs", Real: dir + "/work/file"}} {
+		if err := b.place(e); err == nil || !strings.Contains(err.Error(), "find its place: no such file or directory") {
+			t.Errorf("%s: %v; want it not found", e.At, err)
+		}
+	}
+	if err := b.place(entry{At: "/work/link", Link: "/etc"}); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(dir + "/work"); err != nil || len(left) != 1 {
+		t.Errorf("made %v, %v; want the file that was there alone", left, err)
 	}
 }
 
