@@ -122,11 +122,11 @@ func pidOf(t *testing.T, text string) string {
 func TestAServerThatIsACommandIsServed(t *testing.T) {
 	t.Setenv("CANARY", "of the gateway")
 	i := install(t, "http://127.0.0.1:1/")
-	i.write("work/.keep", "")
-	i.write("sallyport.yaml", "mcpServers:\n  a: "+command(t, "sandbox: none, cwd: work, env: {GIVEN: yes it is}")+"\n")
+	i.write("place/.keep", "")
+	i.write("sallyport.yaml", "mcpServers:\n  a: "+command(t, "sandbox: none, cwd: place, env: {GIVEN: yes it is}")+"\n")
 	i.open()
 	text := i.callModern("/mcp/a", "read")
-	dir, err := filepath.EvalSymlinks(i.dir + "/work")
+	dir, err := filepath.EvalSymlinks(i.dir + "/place")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ func TestServerCannotArrangeWhatItIsShown(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/secret/key", "#!/bin/sh\necho secret\n")
 	write(t, dir+"/shared/tool", "#!/bin/sh\necho shared\n")
-	work := dir + "/work"
+	work := dir + "/place"
 	link(t, dir+"/secret", work+"/docs")
 	link(t, dir+"/secret/key", work+"/bin/key")
 	link(t, dir+"/shared/tool", work+"/bin/tool")
@@ -64,17 +64,17 @@ func TestShowFollowsNoLink(t *testing.T) {
 // Below a directory that the program may write nothing is made to mount on.
 func TestPlaceMakesNothingWhereTheProgramMayWrite(t *testing.T) {
 	dir := t.TempDir()
-	b := &builder{root: dir, written: []string{"/work"}}
-	write(t, dir+"/work/file", "")
-	for _, e := range []entry{{At: "/work/sub/docs", Real: dir, Dir: true}, {At: "/work/docs", Real: dir + "/work/file"}} {
+	b := &builder{root: dir, written: []string{"/place"}}
+	write(t, dir+"/place/file", "")
+	for _, e := range []entry{{At: "/place/sub/docs", Real: dir, Dir: true}, {At: "/place/docs", Real: dir + "/place/file"}} {
 		if err := b.place(e); err == nil || !strings.Contains(err.Error(), "find its place: no such file or directory") {
 			t.Errorf("%s: %v; want it not found", e.At, err)
 		}
 	}
-	if err := b.place(entry{At: "/work/link", Link: "/etc"}); err != nil {
+	if err := b.place(entry{At: "/place/link", Link: "/etc"}); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(dir + "/work"); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(dir + "/place"); err != nil || len(left) != 1 {
 		t.Errorf("made %v, %v; want the file that was there alone", left, err)
 	}
 }
