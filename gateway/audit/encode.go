@@ -46,6 +46,9 @@ func appendTail(b []byte, r *Record) []byte {
 	b = strconv.AppendInt(append(b, `,"bytes_in":`...), r.BytesIn, 10)
 	b = strconv.AppendInt(append(b, `,"bytes_out":`...), r.BytesOut, 10)
 	b = appendString(append(b, `,"trace_id":`...), r.TraceID)
+	if r.Calls != 0 {
+		b = strconv.AppendInt(append(b, `,"calls":`...), r.Calls, 10)
+	}
 	if r.Arguments != nil {
 		b = appendRaw(append(b, `,"arguments":`...), r.Arguments)
 	}

@@ -29,6 +29,10 @@ type Options struct {
 	Queue        int              // notes that may wait; default 8192
 	Continue     bool             // go on in the newest segment, for logs that are opened for each record
 
+	// Journal is told of each charge once it is on disk, in the order of the numbers and before
+	// Decide returns. The writer waits for it, so it must not wait for anything itself.
+	Journal func(Charge)
+
 	// Tests only: a disk that fails, and bounds that are soon reached.
 	disk                     disk
 	noteBytes, decisionBytes int
@@ -47,8 +51,9 @@ const hangs = 10 * time.Second
 
 // entry is one encoded record on its way to the writer.
 type entry struct {
-	tail []byte
-	done chan error // one answer for a decision; unused for a note
+	tail   []byte
+	done   chan error // one answer for a decision; unused for a note
+	charge Charge     // without its number, which is the writer's to give
 }
 
 // newEntry makes room for a common record at once.
@@ -223,6 +228,7 @@ func (l *Log) encode(r *Record) *entry {
 		e = newEntry()
 	}
 	e.tail = appendTail(e.tail[:0], r)
+	e.charge = r.charge()
 	return e
 }
 

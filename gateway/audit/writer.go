@@ -42,6 +42,7 @@ type writer struct {
 	buf       []byte
 	loose     []*entry // notes that are written and not synced; the kernel may yet lose them
 	looseSize int
+	charges   []Charge // written and not synced
 
 	tried   time.Time // of the newest failure
 	refused int64     // decisions since the first failure
@@ -173,6 +174,10 @@ func (w *writer) add(list []*entry) {
 		w.buf = append(w.buf, `{"seq":`...)
 		w.buf = strconv.AppendUint(w.buf, w.next, 10)
 		w.buf = append(w.buf, e.tail...)
+		if w.log.o.Journal != nil && !e.charge.empty() {
+			e.charge.Seq = w.next
+			w.charges = append(w.charges, e.charge)
+		}
 		w.next++
 	}
 }
@@ -206,6 +211,10 @@ func (w *writer) sync() error {
 		w.loose[i] = nil
 	}
 	w.loose, w.looseSize = w.loose[:0], 0
+	for _, c := range w.charges {
+		w.log.o.Journal(c)
+	}
+	w.charges = w.charges[:0]
 	return nil
 }
 
@@ -224,6 +233,7 @@ func (w *writer) failed(err error) error {
 	}
 	l.unwell.Store(&err)
 	w.abandon()
+	w.charges = w.charges[:0] // of decisions that nobody is told of, and of notes that are written again
 	if len(w.loose) > 0 {
 		l.mu.Lock()
 		l.notes = append(w.loose, l.notes...)
