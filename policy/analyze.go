@@ -19,6 +19,7 @@ type reads struct {
 	args    map[string]bool // top-level arguments read by name
 	allArgs bool            // the arguments are read as a whole
 	claims  bool            // subject.claims, or subject as a whole
+	grant   map[string]bool // members of the grant that are read by name
 	request bool            // request.id or request.time, which differ each time
 	all     bool            // input as a whole
 	impure  string          // a built-in whose answer is not decided by its operands
@@ -35,7 +36,7 @@ var wallClock = map[string]bool{
 }
 
 func analyze(c *ast.Compiler) (reads, error) {
-	r := reads{args: map[string]bool{}}
+	r := reads{args: map[string]bool{}, grant: map[string]bool{}}
 	for _, name := range []string{"allow", "deny", "obligations"} {
 		ref := ast.MustParseRef("data.mcp.authz." + name)
 		for _, rule := range c.GetRulesWithPrefix(ref) {
@@ -75,6 +76,7 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 	switch first, second := part(1), part(2); first {
 	case "":
 		r.all, r.allArgs, r.claims, r.request = true, true, true, true
+		r.readsAllOfGrant()
 		r.notes = append(r.notes, fmt.Sprintf("a rule reads input as a whole (from %s:%d)", at.File, at.Row))
 	case "arguments":
 		if second == "" {
@@ -83,6 +85,12 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 			return
 		}
 		r.args[second] = true
+	case "grant":
+		if second == "" {
+			r.readsAllOfGrant()
+			return
+		}
+		r.grant[second] = true
 	case "subject":
 		r.claims = r.claims || second == "" || second == "claims"
 	case "request":
@@ -200,17 +208,45 @@ func (r *reads) subject(k *keyWriter, s *Subject) {
 	}
 }
 
+func (r *reads) readsAllOfGrant() {
+	for _, member := range []string{"id", "task", "expires", "calls_left"} {
+		r.grant[member] = true
+	}
+}
+
+// grantKey writes what is read of a grant, but for how many calls are left. Every token has a grant
+// of its own, so what is not read must not keep callers apart.
+func (r *reads) grantKey(k *keyWriter, g *Grant) {
+	if !k.flag(g != nil) {
+		return
+	}
+	if k.flag(r.grant["id"]) {
+		k.text(g.ID)
+	}
+	if k.flag(r.grant["task"]) {
+		k.text(g.Task)
+	}
+	if k.flag(r.grant["expires"]) {
+		k.text(g.Expires.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+// GrantKey identifies what a list can read of a grant: two callers with the same subject and grant
+// key see the same lists.
+func (g *Generation) GrantKey(grant *Grant) string {
+	k := newKey()
+	g.reads.grantKey(k, grant)
+	sum := k.sum()
+	return string(sum[:])
+}
+
 // key is the key of a decision: every path of input that a policy can read.
 func (r *reads) key(in *Input) [32]byte {
 	k := newKey()
 	r.subject(k, in.Subject)
-	if k.flag(in.Grant != nil) {
-		k.text(in.Grant.ID)
-		k.text(in.Grant.Task)
-		k.text(in.Grant.Expires.UTC().Format(time.RFC3339Nano))
-		if k.flag(in.Grant.CallsLeft != nil) {
-			k.number(int(*in.Grant.CallsLeft))
-		}
+	r.grantKey(k, in.Grant)
+	if r.grant["calls_left"] && in.Grant != nil && k.flag(in.Grant.CallsLeft != nil) {
+		k.number(int(*in.Grant.CallsLeft))
 	}
 	for _, t := range []string{in.Action, in.Server, in.Request.Era, in.Request.Method} {
 		k.text(t)

@@ -158,6 +158,39 @@ func TestSubjectKeyIsWhatPoliciesRead(t *testing.T) {
 	}
 }
 
+// Every token has a grant of its own: policies that do not read it share decisions and lists, and
+// those that do never get another grant's.
+func TestGrantsShareWhatPoliciesDoNotRead(t *testing.T) {
+	left := func(n int64) *int64 { return &n }
+	mine := &Grant{ID: "gr_a", Task: "T", Expires: time.Unix(1, 0), CallsLeft: left(5)}
+	for _, tt := range []struct {
+		src                string
+		other              *Grant
+		decisions, answers bool // shared
+	}{
+		{`allow if input.action == "tools/call"`, &Grant{ID: "gr_b", Task: "U", Expires: time.Unix(2, 0), CallsLeft: left(4)}, true, true},
+		{`allow if input.grant.id == "gr_a"`, &Grant{ID: "gr_b", Task: "T", Expires: time.Unix(1, 0), CallsLeft: left(5)}, false, false},
+		{`allow if input.grant.task == "T"`, &Grant{ID: "gr_b", Task: "T", Expires: time.Unix(2, 0), CallsLeft: left(4)}, true, true},
+		{`allow if input.grant.task == "T"`, &Grant{ID: "gr_a", Task: "U"}, false, false},
+		{`allow if input.grant.calls_left == 5`, &Grant{ID: "gr_a", Task: "T", Expires: time.Unix(1, 0), CallsLeft: left(4)}, false, true},
+		{`allow if object.get(input, ["grant", "task"], "") == "T"`, &Grant{ID: "gr_a", Task: "U", Expires: time.Unix(1, 0), CallsLeft: left(5)}, false, false},
+		{"allow if {\n\tsome k in [\"task\"]\n\tinput.grant[k] == \"T\"\n}", &Grant{ID: "gr_a", Task: "U", Expires: time.Unix(1, 0), CallsLeft: left(5)}, false, false},
+	} {
+		g := mustLoad(t, tt.src)
+		a, b := call(`{}`), call(`{}`)
+		a.Grant, b.Grant = mine, tt.other
+		if got := g.GrantKey(mine) == g.GrantKey(tt.other); got != tt.answers {
+			t.Errorf("%s: lists shared with %+v: %v; want %v", tt.src, *tt.other, got, tt.answers)
+		}
+		if _, err := g.Decide(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := g.Decide(t.Context(), b); err != nil || d.Cached != tt.decisions {
+			t.Errorf("%s: decision shared with %+v: %v, %v; want %v", tt.src, *tt.other, d.Cached, err, tt.decisions)
+		}
+	}
+}
+
 // One Generation answers many callers at once; the race detector watches.
 func TestGenerationIsSafeForConcurrentUse(t *testing.T) {
 	g := mustLoad(t, helpers+"\nallow if {\n\tsafe_path\n\tlevel(input.subject) > 0\n\tcount([x | some x in input.subject.roles]) == 1\n\tregex.match(\"^/srv/\", input.arguments.path)\n}\n\ndeny contains \"x\" if not \"reader\" in input.subject.roles\n")
