@@ -20,6 +20,9 @@ func (c *Config) check(p *problems) {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		p.key("tls", "wants both cert and key")
 	}
+	if c.TLS.ClientCA != "" && c.TLS.Cert == "" {
+		p.key("tls.clientCA", "clients show certificates only to a gateway that has one; give tls.cert and tls.key")
+	}
 	if c.Admin.Listen != adminOff {
 		if _, _, err := splitAddress(c.Admin.Listen); err != nil {
 			p.key("admin.listen", "%s; `off` for none", err)
@@ -37,6 +40,7 @@ func (c *Config) check(p *problems) {
 		p.key("mcpServers", "no MCP server to stand before; name one here, or set SALLYPORT_UPSTREAM to its URL")
 	}
 	c.checkServers(p)
+	c.checkIdentity(p)
 }
 
 const adminOff = "off"
@@ -47,6 +51,10 @@ func (c *Config) checkBounds(p *problems) {
 		below, ofServer := strings.CutPrefix(f.Path, "mcpServers.*.")
 		switch {
 		case f.Min == "":
+		case strings.HasPrefix(f.Path, "identity.federation.*."):
+			for i, rule := range c.Identity.Federation {
+				f.checkBounds(strings.Replace(f.Path, "*", strconv.Itoa(i), 1), reflect.ValueOf(rule).Elem().FieldByIndex(f.index), p)
+			}
 		case !ofServer:
 			f.checkBounds(f.Path, root.FieldByIndex(f.index), p)
 		default:
@@ -54,9 +62,6 @@ func (c *Config) checkBounds(p *problems) {
 				f.checkBoundsOf(c.Servers[name], "mcpServers."+name+".", below, p)
 			}
 		}
-	}
-	if ttl := c.Identity.TokenTTL; int64(ttl)%1e9 != 0 {
-		p.key("identity.tokenTTL", "wants whole seconds")
 	}
 }
 

@@ -37,7 +37,7 @@ type Config struct {
 	// messages and tokens. For trying out a policy.
 	Enforce bool `yaml:"enforce" env:"ENFORCE" default:"true"`
 
-	// Tokens.
+	// Tokens, and who may have one.
 	Identity Identity `yaml:"identity" envPrefix:"IDENTITY_"`
 
 	// Bounds of one request.
@@ -62,6 +62,9 @@ type TLS struct {
 	Cert string `yaml:"cert" env:"CERT" kind:"path"`
 	// File with its private key, PEM.
 	Key string `yaml:"key" env:"KEY" kind:"path"`
+	// File with the certificates that may sign those of clients, PEM. With it, a client may show a
+	// certificate, to which its tokens can be bound (RFC 8705).
+	ClientCA string `yaml:"clientCA" env:"CLIENT_CA" kind:"path"`
 }
 
 // Admin is the operator's listener.
@@ -70,12 +73,10 @@ type Admin struct {
 	// authentication: `/readyz` says what is wrong to whoever asks, so keep it private.
 	// `off` for none.
 	Listen string `yaml:"listen" env:"LISTEN" default:"127.0.0.1:8081"`
-}
-
-// Identity is about tokens.
-type Identity struct {
-	// Life of a token for which none is asked. No setting allows more than 15 minutes.
-	TokenTTL Duration `yaml:"tokenTTL" env:"TOKEN_TTL" default:"5m" min:"1s" max:"15m"`
+	// A second place for the socket of commands, outside the state directory, which no other user
+	// can enter: for agents that run as a user of their own. Whoever connects is known by the
+	// kernel, and may do what `identity.local` says.
+	Socket string `yaml:"socket" env:"SOCKET" kind:"place"`
 }
 
 // Limits bound one request.
@@ -91,21 +92,18 @@ type Limits struct {
 	CallTimeout Duration `yaml:"callTimeout" env:"CALL_TIMEOUT" default:"60s" min:"1s" max:"1h"`
 	// How long a client may take to send a request's body.
 	BodyTimeout Duration `yaml:"bodyTimeout" env:"BODY_TIMEOUT" default:"30s" min:"1s" max:"10m"`
+	// Calls under one grant at the same time; more are refused (`limited`).
+	ConcurrentPerGrant int `yaml:"concurrentPerGrant" env:"CONCURRENT_PER_GRANT" default:"16" min:"1" max:"65536"`
 }
 
 // later are keys of the design that this version does not have. A key that is taken and not
 // obeyed would be worse than one refused: it may be what keeps a door shut.
 var later = map[string]string{
-	"tls.clientCA":              "client certificates are not in this version",
-	"policyKey":                 "signed policy bundles are not in this version",
-	"identity.requireProof":     "proof of possession is not in this version",
-	"identity.local":            "the local socket is not in this version",
-	"identity.federation":       "outside identities are not in this version",
-	"limits.concurrentPerGrant": "grants are not in this version",
-	"pins":                      "pins are not in this version",
-	"guards":                    "guards are not in this version",
-	"mcpServers.*.tools":        "labels of tools are not in this version; a policy's data files can hold them",
-	"mcpServers.*.resources":    "labels of resources are not in this version; a policy's data files can hold them",
+	"policyKey":              "signed policy bundles are not in this version",
+	"pins":                   "pins are not in this version",
+	"guards":                 "guards are not in this version",
+	"mcpServers.*.tools":     "labels of tools are not in this version; a policy's data files can hold them",
+	"mcpServers.*.resources": "labels of resources are not in this version; a policy's data files can hold them",
 
 	// Keys of clients that a gateway cannot obey.
 	"servers":                    "this is the shape of another client's file; the key here is mcpServers",

@@ -83,7 +83,7 @@ func isText(t reflect.Type) bool {
 	return reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
-// list fills a list of texts.
+// list fills a list of texts or of structs.
 func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind != yaml.SequenceNode {
 		d.line(n.Line, path, "wants a list, such as [a, b], not %s", describe(n))
@@ -91,7 +91,13 @@ func (d *decoder) list(n *yaml.Node, v reflect.Value, path string) {
 	}
 	out := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
 	for i, item := range n.Content {
-		d.value(item, out.Index(i), join(path, strconv.Itoa(i)))
+		at, into := join(path, strconv.Itoa(i)), out.Index(i)
+		if into.Kind() == reflect.Pointer {
+			into.Set(reflect.New(into.Type().Elem()))
+			into = into.Elem()
+			setDefaults(into)
+		}
+		d.value(item, into, at)
 	}
 	v.Set(out)
 }

@@ -13,7 +13,7 @@ const EnvPrefix = "SALLYPORT_"
 // Field is what there is to know of one scalar key: for checks, for the environment, and for
 // the manual.
 type Field struct {
-	Path     string // dotted; a server's name is *
+	Path     string // dotted; a server's name, and the place in a list, is *
 	GoType   string // type whose field this is
 	GoName   string // name of the field
 	Type     string // text, number, …
@@ -45,7 +45,7 @@ func collect(t reflect.Type, path, prefix string, index []int) []Field {
 		case f.Type.Kind() == reflect.Struct:
 			out = append(out, collect(f.Type, full, envPrefix(prefix, f), at)...)
 			continue
-		case f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Pointer:
+		case (f.Type.Kind() == reflect.Map || f.Type.Kind() == reflect.Slice) && f.Type.Elem().Kind() == reflect.Pointer:
 			out = append(out, collect(f.Type.Elem().Elem(), full+".*", "", nil)...)
 			continue
 		}
@@ -138,10 +138,10 @@ func variables() []string {
 }
 
 // foreign reports whether a variable with our prefix is not for the configuration: Kubernetes
-// makes some for a service that is called sallyport, GRANT and SOCKET are kept for commands that
-// a later version starts, and CORPORA is the tests'.
+// makes some for a service that is called sallyport, GRANT, SOCKET and RELAY are for commands that
+// run under a grant, and CORPORA is the tests'.
 func foreign(name string) bool {
 	rest := strings.TrimPrefix(name, EnvPrefix)
 	return strings.HasPrefix(rest, "PORT") || strings.HasPrefix(rest, "SERVICE_") ||
-		rest == "GRANT" || rest == "SOCKET" || rest == "CORPORA"
+		rest == "GRANT" || rest == "SOCKET" || rest == "RELAY" || rest == "CORPORA"
 }

@@ -168,6 +168,10 @@ func visitPaths(v reflect.Value, visit func(path *string, input bool)) {
 		case !f.IsExported():
 		case f.Type.Kind() == reflect.Struct:
 			visitPaths(v.Field(i), visit)
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Pointer:
+			for k := range v.Field(i).Len() {
+				visitPaths(v.Field(i).Index(k).Elem(), visit)
+			}
 		case kind == "" || v.Field(i).Kind() != reflect.String && v.Field(i).Kind() != reflect.Slice:
 		case f.Type.Kind() == reflect.Slice:
 			for k := range v.Field(i).Len() {

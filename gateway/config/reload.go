@@ -85,7 +85,8 @@ func fixedChanges(old, now *Config) []string {
 	var out []string
 	for _, f := range []struct{ key, old, now string }{
 		{"listen", old.Listen, now.Listen}, {"publicURL", old.PublicURL, now.PublicURL}, {"state", old.State, now.State},
-		{"admin.listen", old.Admin.Listen, now.Admin.Listen}, {"tls", old.scheme(), now.scheme()},
+		{"admin.listen", old.Admin.Listen, now.Admin.Listen}, {"admin.socket", old.Admin.Socket, now.Admin.Socket},
+		{"tls", old.scheme(), now.scheme()}, {"tls.clientCA", old.TLS.ClientCA, now.TLS.ClientCA},
 	} {
 		if f.old != f.now {
 			out = append(out, f.key)
@@ -95,7 +96,7 @@ func fixedChanges(old, now *Config) []string {
 }
 
 func keepFixed(old, now *Config) {
-	now.Listen, now.PublicURL, now.State, now.Admin.Listen = old.Listen, old.PublicURL, old.State, old.Admin.Listen
+	now.Listen, now.PublicURL, now.State, now.Admin, now.TLS.ClientCA = old.Listen, old.PublicURL, old.State, old.Admin, old.TLS.ClientCA
 	if old.scheme() != now.scheme() {
 		now.TLS = old.TLS
 	}

@@ -124,6 +124,11 @@ func nested(t ast.Expr) (name, below string) {
 			t, below = star.X, ".<name>"
 		}
 	}
+	if list, ok := t.(*ast.ArrayType); ok {
+		if star, ok := list.Elt.(*ast.StarExpr); ok {
+			t, below = star.X, "[]"
+		}
+	}
 	if id, ok := t.(*ast.Ident); ok {
 		return id.Name, below
 	}

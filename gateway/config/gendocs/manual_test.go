@@ -12,7 +12,7 @@ import (
 )
 
 func TestTheManualSaysWhatTheCommentsSay(t *testing.T) {
-	got, err := manual("../"+sources[0], "../"+sources[1], "../"+sources[2])
+	got, err := manual("../"+sources[0], "../"+sources[1], "../"+sources[2], "../"+sources[3])
 	if err != nil {
 		t.Fatal(err)
 	}
