@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -40,6 +41,10 @@ var (
 	// ErrNoCredential is when nothing was sent, since the gateway's own credential for the server
 	// could not be had.
 	ErrNoCredential = errors.New("the gateway has no credential for the upstream")
+	// ErrNotSent is an ErrUnreachable of which it is sure that the server has not had a byte of the
+	// request. A call that failed so costs its grant nothing; of any other failure nobody knows what
+	// the server has done.
+	ErrNotSent = fmt.Errorf("%w, nothing was sent", ErrUnreachable)
 )
 
 // Scrubber is what an Upstream may be as well: it takes the gateway's own secrets out of what the

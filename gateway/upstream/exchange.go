@@ -36,6 +36,7 @@ type exchange struct {
 
 	repeatable bool // the last attempt left no trace, or one that an idempotent request may leave
 	untouched  bool // not a byte of the request was written
+	touched    bool // in this attempt or an earlier one, some were
 }
 
 // attempt sends the request on x.c, or on a new connection, and reads the reply's head.
@@ -68,6 +69,7 @@ func (x *exchange) sendAndReadHead(request, rest []byte) error {
 	c.wait, c.ioErr, c.began = 0, nil, false
 	written, answered, err := c.send(request, rest)
 	x.unsent = answered || err != nil
+	x.touched = x.touched || written > 0
 	broke := err
 	if broke != nil && written == 0 {
 		x.untouched = !errors.Is(broke, os.ErrDeadlineExceeded)

@@ -17,6 +17,7 @@ import (
 // fake is an upstream of which every byte is the test's. serve runs once a connection.
 type fake struct {
 	url      string
+	close    func() // nobody listens from then on
 	requests atomic.Int64
 	accepted atomic.Int64
 	mu       sync.Mutex // guards open
@@ -38,7 +39,8 @@ func newFake(t *testing.T, serve func(c *fakeConn)) *fake {
 	}
 	f := &fake{url: "http://" + ln.Addr().String() + "/mcp"}
 	f.none.L = &f.mu
-	t.Cleanup(func() { _ = ln.Close() })
+	f.close = func() { _ = ln.Close() }
+	t.Cleanup(f.close)
 	go func() {
 		for {
 			c, err := ln.Accept()

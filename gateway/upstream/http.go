@@ -88,6 +88,9 @@ func (h *HTTP) roundTrip(ctx context.Context, out gateway.Outbound) (*gateway.Re
 	}
 	if err != nil {
 		<-places
+		if !x.touched {
+			err = fmt.Errorf("%w: %w", gateway.ErrNotSent, err)
+		}
 		return nil, err
 	}
 	h.presented.answered(x.head.status, out.For, secret)
@@ -103,7 +106,7 @@ func (h *HTTP) place(ctx context.Context, stream bool) (chan struct{}, error) {
 		places = h.streams
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("%w: not sent: %w", gateway.ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", gateway.ErrNotSent, err)
 	}
 	select {
 	case places <- struct{}{}:
@@ -116,8 +119,8 @@ func (h *HTTP) place(ctx context.Context, stream bool) (chan struct{}, error) {
 	case places <- struct{}{}:
 		return places, nil
 	case <-ctx.Done():
-		return nil, fmt.Errorf("%w: waiting for a connection: %w", gateway.ErrUnreachable, ctx.Err())
+		return nil, fmt.Errorf("%w: waiting for a connection: %w", gateway.ErrNotSent, ctx.Err())
 	case <-timer.C:
-		return nil, fmt.Errorf("%w: all %d connections are busy", gateway.ErrUnreachable, cap(places))
+		return nil, fmt.Errorf("%w: all %d connections are busy", gateway.ErrNotSent, cap(places))
 	}
 }

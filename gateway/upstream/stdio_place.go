@@ -89,7 +89,7 @@ func (s *Stdio) startAt(at *place, k key, p gateway.Party) (*process, error) {
 		at.noteEnd(proc)
 	}
 	if wait := time.Until(at.next); wait > 0 {
-		return nil, fmt.Errorf("%w: %w; it is tried again in %v", gateway.ErrUnreachable, at.failed, max(wait.Round(10*time.Millisecond), 10*time.Millisecond))
+		return nil, fmt.Errorf("%w: %w; it is tried again in %v", gateway.ErrNotSent, at.failed, max(wait.Round(10*time.Millisecond), 10*time.Millisecond))
 	}
 	// A start is everybody's who waits for it, so it does not end with the one who was first.
 	ctx, cancel := context.WithTimeout(s.base, s.cfg.StartTimeout)
@@ -98,7 +98,7 @@ func (s *Stdio) startAt(at *place, k key, p gateway.Party) (*process, error) {
 	if err != nil {
 		at.back(err, time.Now())
 		s.failed(err)
-		return nil, fmt.Errorf("%w: %w", gateway.ErrUnreachable, err)
+		return nil, fmt.Errorf("%w: %w", gateway.ErrNotSent, err)
 	}
 	at.proc.Store(proc)
 	return proc, nil
@@ -109,7 +109,7 @@ func (s *Stdio) place(k key) (*place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
-		return nil, fmt.Errorf("%w: the server has been removed", gateway.ErrUnreachable)
+		return nil, fmt.Errorf("%w: the server has been removed", gateway.ErrNotSent)
 	}
 	at := s.places[k]
 	if at == nil {
@@ -151,7 +151,7 @@ func (s *Stdio) makeRoom() error {
 			}
 		}
 		if found == nil {
-			return fmt.Errorf("%w: %d processes of it run already and none is idle", gateway.ErrUnreachable, len(s.places))
+			return fmt.Errorf("%w: %d processes of it run already and none is idle", gateway.ErrNotSent, len(s.places))
 		}
 		if found.leaveUnused() { // else somebody was faster
 			delete(s.places, oldest)

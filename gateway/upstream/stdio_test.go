@@ -195,7 +195,7 @@ func TestStdioTroubleIsToldClearly(t *testing.T) {
 		kind      error
 		want      string
 	}{
-		"does not exist": {tool: "echo", kind: gateway.ErrUnreachable, want: "upstream unreachable: start /no/such/program: no such file", change: func(c *StdioConfig) {
+		"does not exist": {tool: "echo", kind: gateway.ErrUnreachable, want: "nothing was sent: start /no/such/program: no such file", change: func(c *StdioConfig) {
 			c.Start = func(context.Context, map[string]string, *os.File, *os.File, *os.File) (Child, error) {
 				return nil, errors.New("start /no/such/program: no such file")
 			}
