@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -45,8 +46,13 @@ type Generation struct {
 
 	unknowns, unknownsOfTemplate []*ast.Term
 
-	values   cache.InterQueryValueCache
-	reads    reads
+	values       cache.InterQueryValueCache
+	reads        reads    // of allow, deny and obligations
+	argumentKeys []string // of every rule below data.mcp
+	roles        roleNames
+
+	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
+
 	revision string
 	cache    *lru.Cache[[32]byte, Decision] // nil: decisions are not cacheable
 }
@@ -84,6 +90,7 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	if g.reads, err = analyze(c); err != nil {
 		return nil, err
 	}
+	g.argumentKeys, g.roles = argumentKeys(c), rolesOf(c)
 	size := o.CacheSize
 	if size == 0 {
 		size = 10_000
@@ -157,10 +164,11 @@ func (g *Generation) partialBody(query string) (ast.Body, error) {
 // Revision names the policy by its files' names and contents.
 func (g *Generation) Revision() string { return g.revision }
 
-// ArgumentKeys returns the top-level arguments that the policies read. all is true where they
-// read the arguments as a whole; keys then holds those that are also named.
+// ArgumentKeys returns the top-level arguments that the policies name, rules included that only
+// a grant's argument constraint can ask for. all is true where `allow`, `deny` or `obligations`
+// read the arguments as a whole.
 func (g *Generation) ArgumentKeys() (keys []string, all bool) {
-	return slices.Sorted(maps.Keys(g.reads.args)), g.reads.allArgs
+	return g.argumentKeys, g.reads.allArgs
 }
 
 // Notes says what an operator should know of how the policies are evaluated.
@@ -201,23 +209,31 @@ func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, i
 	if err := ctx.Err(); err != nil {
 		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
 	}
-	value, err := g.value(in, true)
+	value, err := g.reads.value(in, true)
 	if err != nil {
 		return Decision{}, err
 	}
+	rules := &topdown.EvaluatedRuleTracker{}
+	rs, err := g.run(ctx, pq, value, in.Request.Time, rego.EvalEvaluatedRuleTracker(rules))
+	if err != nil {
+		return Decision{}, err
+	}
+	return g.decision(rs, rules)
+}
+
+// run evaluates a prepared query, which ends with ctx, and returns its one answer.
+func (g *Generation) run(ctx context.Context, pq *rego.PreparedEvalQuery, input ast.Value, now time.Time, more ...rego.EvalOption) (rego.Vars, error) {
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
-	rules := &topdown.EvaluatedRuleTracker{}
-	rs, err := pq.Eval(ctx, rego.EvalParsedInput(value), rego.EvalTransaction(g.txn), rego.EvalMetrics(metrics.NoOp()),
-		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalEvaluatedRuleTracker(rules),
-		rego.EvalTime(in.Request.Time))
+	rs, err := pq.Eval(ctx, append(more, rego.EvalParsedInput(input), rego.EvalTransaction(g.txn), rego.EvalMetrics(metrics.NoOp()),
+		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalTime(now))...)
 	if err != nil {
-		return Decision{}, evalError(err)
+		return nil, evalError(err)
 	}
 	if len(rs) != 1 {
-		return Decision{}, fmt.Errorf("evaluate policy: %d answers; want 1", len(rs))
+		return nil, fmt.Errorf("evaluate policy: %d answers; want 1", len(rs))
 	}
-	return g.decision(rs[0].Bindings, rules)
+	return rs[0].Bindings, nil
 }
 
 // evalError says what failed and where, without OPA's own text: it quotes values, and those

@@ -14,13 +14,14 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// value builds `input`. With known false, what a list does not know stays out.
-func (g *Generation) value(in *Input, known bool) (ast.Value, error) {
+// value builds `input` as far as r reads it. With known false, what a list does not know stays
+// out.
+func (r *reads) value(in *Input, known bool) (ast.Value, error) {
 	o := newObject(10)
 	o.text("action", in.Action)
 	o.object("server", func(o *object) { o.text("name", in.Server) })
 	if in.Subject != nil {
-		if err := subjectValue(o, in.Subject, g.reads.claims); err != nil {
+		if err := subjectValue(o, in.Subject, r.part("subject", "claims")); err != nil {
 			return nil, err
 		}
 	}
@@ -40,7 +41,7 @@ func (g *Generation) value(in *Input, known bool) (ast.Value, error) {
 	if !known {
 		return o.value(), nil
 	}
-	args, err := g.arguments(in.Arguments)
+	args, err := r.arguments(in.Arguments)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +131,11 @@ func itemValues(o *object, in *Input, known bool) (err error) {
 
 // arguments converts only the arguments that the policies read: a large document that no rule
 // looks at costs nothing.
-func (g *Generation) arguments(raw []byte) (*ast.Term, error) {
-	if len(raw) == 0 || !g.reads.allArgs && len(g.reads.args) == 0 {
+func (r *reads) arguments(raw []byte) (*ast.Term, error) {
+	if len(raw) == 0 || !r.allArgs && len(r.args) == 0 {
 		return ast.ObjectTerm(), nil
 	}
-	if g.reads.allArgs {
+	if r.allArgs {
 		v, err := parseValue(raw)
 		if err != nil {
 			return nil, fmt.Errorf("read arguments: %w", err)
@@ -144,7 +145,7 @@ func (g *Generation) arguments(raw []byte) (*ast.Term, error) {
 	var pairs [][2]*ast.Term
 	var failed error
 	err := strictjson.EachMember(raw, func(m strictjson.Member) {
-		if !g.reads.args[m.Name] {
+		if !r.args[m.Name] {
 			return
 		}
 		v, err := parseValue(m.Value().Of(raw))

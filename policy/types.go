@@ -73,9 +73,3 @@ type Decision struct {
 	Revision    string       // of the policy that decided
 	Cached      bool
 }
-
-// Obligation is something a permission depends on. Raw is the whole object.
-type Obligation struct {
-	Type string
-	Raw  json.RawMessage
-}

@@ -17,7 +17,7 @@ var unknowns = []string{"input.arguments", "input.flow", "input.request", "input
 // with what a call would bring unknown: hidden means refused for every argument. Where it
 // cannot tell, it says yes.
 func (g *Generation) Visible(ctx context.Context, in *Input) (bool, error) {
-	value, err := g.value(in, false)
+	value, err := g.reads.value(in, false)
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,62 @@
+package policy
+
+import (
+	"strings"
+)
+
+// mostNames is how many names a message offers.
+const mostNames = 5
+
+// orNear ends a message about a name that is not there: with the names that are near it, else
+// with the first of those that there are, after intro.
+func orNear(name string, there []string, intro string) string {
+	near := nearest(name, there)
+	switch {
+	case len(near) > 0:
+		return "; did you mean " + strings.Join(near, " or ") + "?"
+	case len(there) > mostNames:
+		return "; " + intro + " " + strings.Join(there[:mostNames], ", ") + " and others"
+	case len(there) > 0:
+		return "; " + intro + " " + strings.Join(there, ", ")
+	}
+	return ""
+}
+
+// nearest returns the names at the least distance from name, where that is small enough for a
+// slip of the pen: a third of the last part of the name, 1 at least.
+func nearest(name string, there []string) []string {
+	best := max(1, len(name[strings.LastIndexByte(name, '.')+1:])/3)
+	var near []string
+	for _, candidate := range there {
+		switch d := distance(name, candidate); {
+		case d > best:
+		case d < best:
+			best, near = d, []string{candidate}
+		default:
+			near = append(near, candidate)
+		}
+	}
+	return near[:min(len(near), mostNames)]
+}
+
+// distance is how many bytes must be changed, added or taken away to make b of a, letter case
+// aside.
+func distance(a, b string) int {
+	a, b = strings.ToLower(a), strings.ToLower(b)
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal, row[j+1] = row[j+1], min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
