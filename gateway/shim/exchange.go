@@ -1,0 +1,239 @@
+package shim
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ExchangeConfig says what is exchanged, and for what. URL and Credential are required.
+type ExchangeConfig struct {
+	URL        string // the endpoint that the token is for
+	Credential Credential
+	TLS        *tls.Config
+	PlainHTTP  bool
+	Now        func() time.Time // default time.Now
+
+	Grant    string   // an existing grant; "" makes one with the first token
+	Roles    []string // of the grant; none: all that the credential's rule allows
+	Tools    []string // patterns "server.tool"; none: whatever the roles may use
+	Task     string
+	MaxCalls int64
+	TTL      time.Duration // of the grant; 0: the gateway's default
+}
+
+// Credential proves to a token endpoint who asks. It is asked anew for each token: files are
+// replaced, and most credentials live for minutes.
+type Credential interface {
+	// Prove returns what goes into the request, given what the issuer of the gateway's tokens is
+	// called, which is the audience of whatever is proven to it.
+	Prove(ctx context.Context, issuer string) (Proof, error)
+}
+
+// Proof is a credential as it is sent. One of the two is set.
+type Proof struct {
+	Subject         string // a token of another issuer, to be exchanged
+	ClientID        string // with Assertion
+	ClientAssertion string // a JWT signed by the client (private_key_jwt, RFC 7523)
+}
+
+// Grant types and the like (RFC 8693, RFC 7523, RFC 9396).
+const (
+	grantExchange  = "urn:ietf:params:oauth:grant-type:token-exchange"
+	grantBearer    = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+	grantClient    = "client_credentials"
+	typeJWT        = "urn:ietf:params:oauth:token-type:jwt"
+	typeAccess     = "urn:ietf:params:oauth:token-type:access_token"
+	assertionJWT   = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	detailsOfGrant = "mcp_grant"
+
+	// unsaidLife is the life of a token whose issuer names none.
+	unsaidLife = time.Minute
+)
+
+type exchange struct {
+	cfg  ExchangeConfig
+	url  *url.URL
+	http *http.Client
+
+	mu     sync.Mutex // held while a token is fetched; guards what follows
+	server *server    // nil before it is found
+	grant  string
+	nonce  string
+}
+
+// NewExchange returns a source that exchanges a credential at the token endpoint of the
+// gateway's issuer, found by its metadata (RFC 9728, RFC 8414). The first token makes a grant
+// unless one is given; the others renew it.
+func NewExchange(cfg ExchangeConfig) (Source, error) {
+	u, err := checkURL(cfg.URL, cfg.PlainHTTP)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Credential == nil {
+		return nil, errors.New("no credential to exchange")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant}, nil
+}
+
+func (x *exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.server == nil {
+		r, err := findResource(ctx, x.http, x.url)
+		if err != nil {
+			return Token{}, err
+		}
+		if x.server, err = findServer(ctx, x.http, r, x.cfg.PlainHTTP); err != nil {
+			return Token{}, err
+		}
+	}
+	proof, err := x.cfg.Credential.Prove(ctx, x.server.Issuer)
+	if err != nil {
+		return Token{}, err
+	}
+	form, err := x.form(proof, ask)
+	if err != nil {
+		return Token{}, err
+	}
+	doc, err := x.post(ctx, form, ask)
+	if err != nil {
+		return Token{}, fmt.Errorf("exchange at %s: %w", x.server.Token, err)
+	}
+	return x.read(doc)
+}
+
+// form is the request's body.
+func (x *exchange) form(proof Proof, ask SourceAsk) (url.Values, error) {
+	form := url.Values{"resource": {x.url.String()}}
+	supported := x.server.GrantTypes
+	switch {
+	case proof.ClientAssertion != "":
+		form.Set("grant_type", grantClient)
+		form.Set("client_id", proof.ClientID)
+		form.Set("client_assertion_type", assertionJWT)
+		form.Set("client_assertion", proof.ClientAssertion)
+	case slices.Contains(supported, grantExchange):
+		form.Set("grant_type", grantExchange)
+		form.Set("subject_token", proof.Subject)
+		form.Set("subject_token_type", typeJWT)
+		form.Set("requested_token_type", typeAccess)
+	case slices.Contains(supported, grantBearer):
+		form.Set("grant_type", grantBearer)
+		form.Set("assertion", proof.Subject)
+	default:
+		return nil, fmt.Errorf("%s neither exchanges tokens (RFC 8693) nor takes assertions (RFC 7523)", x.server.Issuer)
+	}
+	if slices.Contains(x.server.Details, detailsOfGrant) {
+		details, err := json.Marshal([]grantDetails{x.details(ask)})
+		if err != nil {
+			return nil, err
+		}
+		form.Set("authorization_details", string(details))
+	}
+	return form, nil
+}
+
+// grantDetails is what is asked for, as authorization_details (RFC 9396).
+type grantDetails struct {
+	Type      string   `json:"type"`
+	Grant     string   `json:"grant,omitempty"`
+	Roles     []string `json:"roles,omitempty"`
+	Tools     []string `json:"tools,omitempty"`
+	Task      string   `json:"task,omitempty"`
+	MaxCalls  int64    `json:"max_calls,omitempty"`
+	ExpiresIn int64    `json:"expires_in,omitempty"` // seconds
+	Measured  string   `json:"measured,omitempty"`
+}
+
+func (x *exchange) details(ask SourceAsk) grantDetails {
+	if x.grant != "" {
+		return grantDetails{Type: detailsOfGrant, Grant: x.grant, Measured: ask.Measured}
+	}
+	return grantDetails{Type: detailsOfGrant, Roles: x.cfg.Roles, Tools: x.cfg.Tools, Task: x.cfg.Task,
+		MaxCalls: x.cfg.MaxCalls, ExpiresIn: int64(x.cfg.TTL / time.Second), Measured: ask.Measured}
+}
+
+// post sends the form with a proof, and once more with the nonce that is wanted.
+func (x *exchange) post(ctx context.Context, form url.Values, ask SourceAsk) (*document, error) {
+	for again := true; ; again = false {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.server.Token, strings.NewReader(form.Encode()))
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		if ask.Proof != nil {
+			proof, err := ask.Proof(http.MethodPost, x.server.Token, x.nonce)
+			if err != nil {
+				return nil, fmt.Errorf("prove possession of the key: %w", err)
+			}
+			req.Header.Set("DPoP", proof)
+		}
+		doc, err := fetchJSON(x.http, req)
+		if doc != nil && doc.header.Get("DPoP-Nonce") != "" {
+			x.nonce = doc.header.Get("DPoP-Nonce")
+		}
+		if doc != nil && errors.Is(err, errNoJSON) {
+			return nil, fmt.Errorf("it answers %s with %s", status(doc.status), kindOf(doc.header))
+		}
+		if err != nil {
+			return nil, err
+		}
+		if again && ask.Proof != nil && text(find(doc.body, "error")) == "use_dpop_nonce" && doc.header.Get("DPoP-Nonce") != "" {
+			continue
+		}
+		return doc, nil
+	}
+}
+
+// tokenAnswer is the answer of a token endpoint, good or bad (RFC 6749, section 5).
+type tokenAnswer struct {
+	Token     string         `json:"access_token"`
+	Type      string         `json:"token_type"`
+	ExpiresIn int64          `json:"expires_in"`
+	Details   []grantDetails `json:"authorization_details"`
+
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+func (x *exchange) read(doc *document) (Token, error) {
+	var a tokenAnswer
+	if err := json.Unmarshal(doc.body, &a); err != nil {
+		return Token{}, fmt.Errorf("exchange at %s: it answers with JSON of another shape", x.server.Token)
+	}
+	switch {
+	case a.Error == "invalid_grant" && x.grant != "":
+		return Token{}, &EndedError{Grant: x.grant, Why: a.Description}
+	case a.Error != "":
+		return Token{}, fmt.Errorf("exchange at %s: %s", x.server.Token, refusalText(a))
+	case doc.status != http.StatusOK || a.Token == "":
+		return Token{}, fmt.Errorf("exchange at %s: it answers %s and no token", x.server.Token, status(doc.status))
+	}
+	life := time.Duration(a.ExpiresIn) * time.Second
+	if a.ExpiresIn <= 0 {
+		life = unsaidLife
+	}
+	if len(a.Details) == 1 && a.Details[0].Grant != "" {
+		x.grant = a.Details[0].Grant
+	}
+	return Token{Value: a.Token, Expires: x.cfg.Now().Add(life), Grant: x.grant, Bearer: !strings.EqualFold(a.Type, "DPoP")}, nil
+}
+
+func refusalText(a tokenAnswer) string {
+	if a.Description == "" {
+		return fmt.Sprintf("refused (%.100q)", a.Error)
+	}
+	return fmt.Sprintf("refused: %.1000s (%.100s)", a.Description, a.Error)
+}
