@@ -32,9 +32,13 @@ func (c *client) pass(ctx context.Context, m *message, resp *http.Response) erro
 	case "text/event-stream":
 		return c.passStream(ctx, m, resp, deliver)
 	}
-	discard(resp)
-	if resp.StatusCode == http.StatusAccepted {
+	defer discard(resp)
+	switch {
+	case resp.StatusCode == http.StatusAccepted:
 		return errors.New("the gateway took the request for a notification")
+	case mediaType(resp.Header) == "text/plain": // a refusal in the gateway's own words
+		words, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
+		return fmt.Errorf("the gateway answers %s: %q", status(resp.StatusCode), bytes.TrimSpace(words))
 	}
 	return fmt.Errorf("the gateway answers %s with %s", status(resp.StatusCode), kindOf(resp.Header))
 }
