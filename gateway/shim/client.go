@@ -127,7 +127,7 @@ func (c *client) begin(ctx context.Context, m *message) {
 		defer cancel(nil)
 		err := c.answer(ctx, r)
 		r.onItsWay()
-		c.leave(r)
+		c.leave(m)
 		switch {
 		case err == nil, errors.Is(context.Cause(ctx), errCancelled), errors.Is(context.Cause(ctx), errParted):
 			// Answered, or nobody waits: to a cancelled request there is no answer.
@@ -160,10 +160,13 @@ func (c *client) enter(r *request) *rpcError {
 	return nil
 }
 
-func (c *client) leave(r *request) {
+// leave makes the id free again. It comes before the answer: with that the client may use the id.
+func (c *client) leave(m *message) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.open, string(r.m.id))
+	if r := c.open[string(m.id)]; r != nil && r.m == m {
+		delete(c.open, string(m.id))
+	}
 }
 
 func (r *request) onItsWay() { r.once.Do(func() { close(r.sent) }) }

@@ -138,10 +138,12 @@ func (c *client) deliver(m *message, session string, data []byte) (bool, error) 
 	case m == nil: // nobody waits on this stream
 	case reply.ID != nil && strictjson.Equal(reply.ID, m.id):
 		c.learn(m, session, reply)
+		c.leave(m)
 		c.out.line(data)
 		return true, nil
 	case reply.ID == nil && reply.Error != nil:
 		// The gateway could not tell which request it refused; here there is but one.
+		c.leave(m)
 		c.out.line(fmt.Appendf(nil, `{"jsonrpc":"2.0","id":%s,"error":%s}`, m.id, reply.Error))
 		return true, nil
 	}
