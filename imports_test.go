@@ -81,6 +81,13 @@ var rooms = []room{
 		reason: "the one way out of a sandbox: it knows addresses and nothing of what passes",
 	},
 	{
+		path: "sallyport/gateway/agent",
+		ours: []string{strict, "sallyport/identity/jose", "sallyport/gateway/sandbox", "sallyport/gateway/egress"},
+		// unix: the agent's own terminal.
+		others: []string{unix},
+		reason: "it says what an agent may see of a machine and what of it was measured; it makes no grant and holds no token",
+	},
+	{
 		path:   "sallyport/gateway/credential",
 		ours:   []string{strict},
 		reason: "it holds the gateway's secrets for servers; what it cannot import it cannot tell them to",

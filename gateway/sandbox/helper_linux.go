@@ -40,7 +40,7 @@ func Main() {
 		}
 		if err == nil {
 			_ = tell(message{Kind: "started"}, -1)
-			go endWithGateway()
+			go obey(pid)
 			unix.Exit(serve(pid))
 		}
 	}
@@ -107,7 +107,7 @@ func build(o order) (pid int, err error) {
 		return 0, missing(partNamespaces, fmt.Errorf("set host name: %w", err))
 	}
 	if o.Egress {
-		if err := openProxy(); err != nil {
+		if err := openNetwork(o.Relay); err != nil {
 			return 0, missing(partNamespaces, fmt.Errorf("network of its own: %w", err))
 		}
 	}
@@ -135,15 +135,18 @@ func build(o order) (pid int, err error) {
 func run(s Spec) (int, error) {
 	dir := s.Dir
 	if dir == "" {
-		dir = Home
+		dir = s.home()
 	}
 	// Nothing but the three: a gateway that was started with descriptors of its parent's has them
 	// still.
 	if err := unix.CloseRange(control, ^uint(0)>>1, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return 0, missing(partMounts, fmt.Errorf("close descriptors: %w", err))
 	}
-	pid, err := syscall.ForkExec(s.Command, append([]string{s.Command}, s.Args...), &syscall.ProcAttr{
-		Dir: dir, Env: s.environ(), Files: []uintptr{0, 1, 2}})
+	attr := &syscall.ProcAttr{Dir: dir, Env: s.environ(), Files: []uintptr{0, 1, 2}}
+	if s.Terminal {
+		attr.Sys = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	}
+	pid, err := syscall.ForkExec(s.Command, append([]string{s.Command}, s.Args...), attr)
 	if err != nil {
 		return 0, fmt.Errorf("execute %s in %s: %w (is its interpreter visible inside? name it in sandbox.read)", s.Command, dir, err)
 	}
@@ -154,8 +157,9 @@ func run(s Spec) (int, error) {
 	return pid, nil
 }
 
-// endWithGateway ends the helper, and with it everything inside, when the gateway is no more.
-func endWithGateway() {
+// obey passes on the signals that the gateway sends to the program, one a byte, and ends the helper,
+// and with it everything inside, when the gateway is no more.
+func obey(pid int) {
 	var buf [1]byte
 	for {
 		n, err := unix.Read(control, buf[:])
@@ -165,6 +169,7 @@ func endWithGateway() {
 		if n <= 0 {
 			unix.Exit(128 + int(unix.SIGKILL))
 		}
+		_ = unix.Kill(pid, unix.Signal(buf[0])) // one that has ended needs no signal
 	}
 }
 
@@ -174,12 +179,15 @@ func serve(pid int) (status int) {
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
 	for {
 		var ws unix.WaitStatus
-		dead, err := unix.Wait4(-1, &ws, 0, nil)
+		dead, err := unix.Wait4(-1, &ws, unix.WUNTRACED, nil)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
 			return 1
 		case dead != pid:
+		case ws.Stopped():
+			// There is no shell in here that could have it go on later.
+			_ = unix.Kill(pid, unix.SIGCONT)
 		case ws.Signaled():
 			return 128 + int(ws.Signal())
 		case ws.Exited():

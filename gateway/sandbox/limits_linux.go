@@ -55,9 +55,9 @@ func outerRoot() bool {
 	return err != nil || len(f) != 3 || f[1] == "0"
 }
 
-// openProxy brings the loopback of the empty network up and hands its listener out. A socket stays
+// openNetwork brings the loopback of the empty network up and hands its listeners out. A socket stays
 // in the network it was made in, whoever accepts on it.
-func openProxy() error {
+func openNetwork(relay bool) error {
 	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -71,7 +71,14 @@ func openProxy() error {
 	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, ifr); err != nil {
 		return fmt.Errorf("bring loopback up: %w", err)
 	}
-	l, err := net.Listen("tcp4", ProxyAddr)
+	if err := handOut("proxy", ProxyAddr); err != nil || !relay {
+		return err
+	}
+	return handOut("relay", RelayAddr)
+}
+
+func handOut(kind, address string) error {
+	l, err := net.Listen("tcp4", address)
 	if err != nil {
 		return err
 	}
@@ -80,5 +87,5 @@ func openProxy() error {
 		return err
 	}
 	defer func() { _, _ = f.Close(), l.Close() }()
-	return tell(message{Kind: "proxy"}, int(f.Fd()))
+	return tell(message{Kind: kind}, int(f.Fd()))
 }

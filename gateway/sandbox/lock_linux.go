@@ -23,8 +23,13 @@ func lock(o order) error {
 	if o.Egress {
 		net = append(net, landlock.ConnectTCP(3128))
 	}
-	if err := best.RestrictNet(net...); err != nil {
-		return fmt.Errorf("restrict network: %w", err)
+	if o.Relay {
+		net = append(net, landlock.ConnectTCP(3129))
+	}
+	if !o.Loopback { // which the network of its own already is all there is of
+		if err := best.RestrictNet(net...); err != nil {
+			return fmt.Errorf("restrict network: %w", err)
+		}
 	}
 	if err := best.RestrictScoped(); err != nil {
 		return fmt.Errorf("restrict signals and sockets: %w", err)
@@ -36,7 +41,7 @@ func rules(o order) []landlock.Rule {
 	var roDirs, roFiles, rwDirs, rwFiles []string
 	for _, e := range slices.Concat(o.Plan, o.Kept) {
 		switch {
-		case e.Link != "":
+		case e.Link != "", e.Copy: // a copy is below HOME
 		case e.Dir && e.Write:
 			rwDirs = append(rwDirs, e.At)
 		case e.Dir:
@@ -47,14 +52,18 @@ func rules(o order) []landlock.Rule {
 			roFiles = append(roFiles, e.At)
 		}
 	}
-	for path := range files {
+	for path := range o.files() {
 		roFiles = append(roFiles, path)
 	}
 	roDirs = append(roDirs, "/proc")
-	rwDirs = append(rwDirs, scratches...)
-	rwFiles = append(rwFiles, devices...)
-	return []landlock.Rule{
+	rwDirs = append(append(rwDirs, o.home()), scratches...)
+	rwFiles = append(rwFiles, o.devices()...)
+	out := []landlock.Rule{
 		landlock.RODirs(roDirs...), landlock.ROFiles(roFiles...), landlock.RWFiles(rwFiles...),
 		landlock.RWDirs(rwDirs...).WithRefer(),
 	}
+	if o.Terminal {
+		out = append(out, landlock.RWFiles(terminal).WithIoctlDev())
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +30,7 @@ func newRoot(o order) error {
 		return missing(partMounts, fmt.Errorf("mount tmpfs: %w", err))
 	}
 	b := &builder{root: root}
-	if err := b.scratch(o.Limits.TmpBytes); err != nil {
+	if err := b.scratch(o.Limits.TmpBytes, append(slices.Clone(scratches), o.home())); err != nil {
 		return missing(partMounts, err)
 	}
 	for _, e := range o.Plan {
@@ -37,7 +38,7 @@ func newRoot(o order) error {
 			return missing(partMounts, fmt.Errorf("%s: %w", e.At, err))
 		}
 	}
-	if err := b.furnish(); err != nil {
+	if err := b.furnish(o.Spec); err != nil {
 		return missing(partMounts, err)
 	}
 	if err := b.hide(o.Hide, o.Kept); err != nil {
@@ -73,11 +74,9 @@ type builder struct {
 	written []string // directories of the machine, placed so far, that the program may write
 }
 
-// scratches are the program's own. /dev/shm is where programs of several processes share memory.
-var scratches = []string{"/tmp", Home, "/dev/shm"}
-
-// scratch makes the one place for them, so that their size is bounded together.
-func (b *builder) scratch(size int64) error {
+// scratch makes one place for the directories that are the program's own, so that their size is
+// bounded together.
+func (b *builder) scratch(size int64, dirs []string) error {
 	shelf := b.root + "/.scratch"
 	if err := os.Mkdir(shelf, 0o700); err != nil {
 		return err
@@ -85,8 +84,8 @@ func (b *builder) scratch(size int64) error {
 	if err := unix.Mount("tmpfs", shelf, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=700,nr_inodes=65536,size="+strconv.FormatInt(size, 10)); err != nil {
 		return fmt.Errorf("mount tmpfs: %w", err)
 	}
-	for _, dir := range scratches {
-		from := shelf + "/" + filepath.Base(dir)
+	for i, dir := range dirs {
+		from := shelf + "/" + strconv.Itoa(i)
 		if err := errors.Join(os.Mkdir(from, 0o700), os.MkdirAll(b.root+dir, 0o755)); err != nil {
 			return err
 		}
@@ -116,6 +115,9 @@ func (b *builder) place(e entry) error {
 	if e.Link != "" {
 		return os.Symlink(e.Link, target)
 	}
+	if e.Copy {
+		return duplicate(e.Real, target)
+	}
 	if !below {
 		if err := mountPoint(target, e.Dir); err != nil {
 			return err
@@ -129,6 +131,30 @@ func (b *builder) place(e entry) error {
 		attr |= unix.MOUNT_ATTR_RDONLY
 	}
 	return show(e.Real, target, attr)
+}
+
+// duplicate copies a file of the machine to where the program may change it. A link on the way to
+// it, or a file that has grown too large since, is an error.
+func duplicate(real, target string) error {
+	fd, err := unix.Openat2(unix.AT_FDCWD, real, &unix.OpenHow{Flags: unix.O_RDONLY | unix.O_NONBLOCK | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	from := os.NewFile(uintptr(fd), real)
+	defer func() { _ = from.Close() }()
+	to, err := os.OpenFile(target, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	n, err := io.Copy(to, io.LimitReader(from, maxCopy+1))
+	if err == nil && n > maxCopy {
+		err = errors.New("it has grown too large")
+	}
+	if err = errors.Join(err, to.Close()); err != nil {
+		return fmt.Errorf("copy: %w", err)
+	}
+	return nil
 }
 
 // show mounts what is at real on target, with all that is mounted below it and never with more
@@ -192,17 +218,19 @@ func setAttr(path string, set uint64, recursive bool) error {
 }
 
 // files are made up: nothing of the machine's is in them.
-var files = map[string]string{
-	"/etc/passwd":        "sandbox:x:1000:1000:sandbox:" + Home + ":/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
-	"/etc/group":         "sandbox:x:1000:\nnogroup:x:65534:\n",
-	"/etc/hosts":         "127.0.0.1 localhost sandbox\n",
-	"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-	"/etc/hostname":      "sandbox\n",
+func (s Spec) files() map[string]string {
+	return map[string]string{
+		"/etc/passwd":        "sandbox:x:1000:1000:sandbox:" + s.home() + ":/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n",
+		"/etc/group":         "sandbox:x:1000:\nnogroup:x:65534:\n",
+		"/etc/hosts":         "127.0.0.1 localhost sandbox\n",
+		"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+		"/etc/hostname":      "sandbox\n",
+	}
 }
 
 // furnish adds what programs expect: made-up files in /etc, and the harmless devices.
-func (b *builder) furnish() error {
-	for path, text := range files {
+func (b *builder) furnish(s Spec) error {
+	for path, text := range s.files() {
 		if err := os.MkdirAll(filepath.Dir(b.root+path), 0o755); err != nil {
 			return err
 		}
@@ -213,7 +241,7 @@ func (b *builder) furnish() error {
 	if err := os.MkdirAll(b.root+"/dev", 0o755); err != nil {
 		return err
 	}
-	for _, name := range devices {
+	for _, name := range s.devices() {
 		if err := mountPoint(b.root+name, false); err != nil {
 			return err
 		}
@@ -229,7 +257,16 @@ func (b *builder) furnish() error {
 	return nil
 }
 
-var devices = []string{"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}
+// devices are harmless. /dev/tty is, for each process, its own controlling terminal and no other.
+func (s Spec) devices() []string {
+	names := []string{"/dev/null", "/dev/zero", "/dev/urandom", "/dev/random"}
+	if s.Terminal {
+		names = append(names, terminal)
+	}
+	return names
+}
+
+const terminal = "/dev/tty"
 
 // hide covers what is nobody's business, empty but for what is the program's own.
 func (b *builder) hide(paths []string, own []entry) error {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"syscall"
 )
 
 // Process is a program that runs in a sandbox; there is none on this system.
@@ -51,6 +52,12 @@ func (p *Process) Kill() {}
 
 // Pid is 0.
 func (p *Process) Pid() int { return 0 }
+
+// Signal fails.
+func (p *Process) Signal(syscall.Signal) error { return errors.New("not running") }
+
+// Relay is nil.
+func (p *Process) Relay() net.Listener { return nil }
 
 // Proxy is nil.
 func (p *Process) Proxy() net.Listener { return nil }

@@ -16,6 +16,7 @@ type entry struct {
 	Real  string // what is there, with all links followed
 	Dir   bool   // it is a directory
 	Write bool
+	Copy  bool `json:",omitempty"` // not it, but a copy
 }
 
 // plan lists what to show, outer directories first, so that an inner one with other rights lies
@@ -39,6 +40,9 @@ func (s Spec) plan() []entry {
 	add(s.programPaths(), false)
 	add(s.Read, false)
 	add(s.Write, true)
+	for _, path := range s.Copy {
+		plan = append(plan, entry{At: path, Real: path, Copy: true})
+	}
 	slices.SortStableFunc(plan, func(a, b entry) int { return strings.Count(a.At, "/") - strings.Count(b.At, "/") })
 	return plan
 }

@@ -24,6 +24,14 @@ type Spec struct {
 	Hide    []string          // never visible, also below Read and Write, whatever is in it later
 	Own     []Own             // what is visible all the same, below Hide
 	Limits  Limits
+
+	// What an agent needs beside what a server does.
+
+	Home     string   // HOME inside, of its own and empty; "" is the constant Home
+	Copy     []string // files below Home that it gets a copy of, to change and lose
+	Relay    bool     // a second listener for the caller to serve, at RelayAddr; only with Egress
+	Loopback bool     // any port of its own loopback, where nothing of the machine listens; only with Egress
+	Terminal bool     // stdin is a terminal that nobody else has, and becomes its controlling terminal
 }
 
 // Own is a directory that the gateway keeps for the program.
@@ -65,15 +73,31 @@ func (l Limits) orDefault() Limits {
 const (
 	// ProxyAddr is where a program with Egress finds its proxy.
 	ProxyAddr = "127.0.0.1:3128"
+	// RelayAddr is where a program with a Relay finds it.
+	RelayAddr = "127.0.0.1:3129"
 	// Home is HOME inside: a directory of its own, empty at the start.
 	Home = "/home/sandbox"
 )
+
+// maxCopy bounds one file of Copy, in bytes.
+const maxCopy = 64 << 20
+
+func (s Spec) home() string {
+	if s.Home == "" {
+		return Home
+	}
+	return s.Home
+}
 
 // base is what every program may read, where the machine has it. What is in /etc/alternatives are links
 // from /usr to /usr.
 var base = []string{"/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin",
 	"/etc/ld.so.cache", "/etc/ssl/certs", "/etc/pki/tls/certs", "/etc/localtime",
 	"/etc/alternatives"}
+
+// scratches are the program's own beside HOME. /dev/shm is where programs of several processes
+// share memory.
+var scratches = []string{"/tmp", "/dev/shm"}
 
 // Check says what is wrong with the spec, or nil.
 func (s Spec) Check() error {
@@ -100,6 +124,7 @@ func (s Spec) Check() error {
 			errs = append(errs, fmt.Errorf("sandbox: %s, which the gateway keeps for the server, is no directory", o.Path))
 		}
 	}
+	errs = append(errs, s.checkHome())
 	for i, arg := range s.Args {
 		if strings.Contains(arg, "\x00") {
 			errs = append(errs, fmt.Errorf("args.%d holds a NUL byte, where a program would see its end", i))
@@ -114,6 +139,37 @@ func (s Spec) Check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkHome says what is wrong with HOME and what is copied to it, or nil.
+func (s Spec) checkHome() error {
+	home := s.home()
+	if !filepath.IsAbs(home) || filepath.Clean(home) != home || ofBase(home) || within(home, "/etc") ||
+		slices.ContainsFunc(own, func(dir string) bool { return within(home, dir) }) ||
+		slices.ContainsFunc(scratches, func(dir string) bool { return within(dir, home) }) {
+		return fmt.Errorf("home: %q cannot be a program's own", home)
+	}
+	if real, err := filepath.EvalSymlinks(home); err == nil && real != home {
+		return fmt.Errorf("home: %s is reached by a link; name %s", home, real)
+	}
+	for _, path := range slices.Concat(s.Read, s.Write) {
+		if within(home, path) {
+			return fmt.Errorf("home: %s would be shown whole, as a part of %s", home, path)
+		}
+	}
+	for _, path := range s.Copy {
+		info, err := os.Lstat(path)
+		switch {
+		case err != nil:
+			return fmt.Errorf("copy: %w", err)
+		case !within(path, home) || filepath.Clean(path) != path || !info.Mode().IsRegular() || info.Size() > maxCopy:
+			return fmt.Errorf("copy: %s is not a file below %s of at most %d MiB", path, home, maxCopy>>20)
+		}
+	}
+	if (s.Relay || s.Loopback) && !s.Egress {
+		return errors.New("a relay or a loopback needs egress: there is no network without")
+	}
+	return nil
 }
 
 func checkCommand(command string) error {
@@ -233,7 +289,7 @@ func (s Spec) environ() []string {
 	if dir := filepath.Dir(s.Command); !within(dir, "/usr") && dir != "/bin" {
 		path = dir + ":" + path
 	}
-	env := map[string]string{"PATH": path, "HOME": Home, "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
+	env := map[string]string{"PATH": path, "HOME": s.home(), "TMPDIR": "/tmp", "LANG": "C.UTF-8"}
 	if s.Egress {
 		for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
 			env[name] = "http://" + ProxyAddr

@@ -21,6 +21,7 @@ type Process struct {
 	control *net.UnixConn // held open until the end: its end is the helper's
 	groups  cgroups
 	proxy   net.Listener
+	relay   net.Listener
 	watch   *watcher
 
 	waited sync.Once
@@ -38,7 +39,7 @@ func Reexecuted() bool { return len(os.Args) > 0 && os.Args[0] == arg0 && os.Get
 
 // message is what the helper says.
 type message struct {
-	Kind string // "proxy" and "notify" come with a descriptor; "started"; "failed"
+	Kind string // "proxy", "relay" and "notify" come with a descriptor; "started"; "failed"
 	Part string // of a failure: the mechanism, or "" where it is not the machine's fault
 	Text string
 }
@@ -238,6 +239,10 @@ func (p *Process) attend(s Spec, log *slog.Logger) error {
 			if p.proxy, err = listener(fd); err != nil {
 				return fmt.Errorf("start sandbox: listen for the proxy: %w", err)
 			}
+		case "relay":
+			if p.relay, err = listener(fd); err != nil {
+				return fmt.Errorf("start sandbox: listen for the relay: %w", err)
+			}
 		case "notify":
 			p.watch = watch(fd, p.Pid(), s.Name, log)
 		case "started":
@@ -290,8 +295,10 @@ func listener(fd int) (net.Listener, error) {
 func (p *Process) Wait() error {
 	p.waited.Do(func() {
 		p.err = p.cmd.Wait()
-		if p.proxy != nil {
-			_ = p.proxy.Close()
+		for _, l := range []net.Listener{p.proxy, p.relay} {
+			if l != nil {
+				_ = l.Close()
+			}
 		}
 		if p.watch != nil {
 			p.watch.stop()
@@ -305,8 +312,20 @@ func (p *Process) Wait() error {
 // Kill ends the program and all that it has started.
 func (p *Process) Kill() { _ = p.cmd.Process.Kill() }
 
+// Signal sends a signal to the program, and to nothing else inside.
+func (p *Process) Signal(s syscall.Signal) error {
+	_ = p.control.SetWriteDeadline(time.Now().Add(startTimeout))
+	if _, err := p.control.Write([]byte{byte(s)}); err != nil {
+		return fmt.Errorf("send a signal into the sandbox: %w", err)
+	}
+	return nil
+}
+
 // Pid is the helper's process id on the machine.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Proxy is the listener inside, to be served by the caller; nil without Egress.
 func (p *Process) Proxy() net.Listener { return p.proxy }
+
+// Relay is the other listener inside, to be served by the caller; nil without Relay.
+func (p *Process) Relay() net.Listener { return p.relay }
