@@ -89,14 +89,6 @@ deny contains "late" if input.arguments.late
 	}
 }
 
-func TestObligationsThatCannotBeMetAreNoted(t *testing.T) {
-	g := mustLoad(t, "allow if true\n\nobligations contains {\"type\": \"record_arguments\"} if true\n\nobligations contains {\"type\": \"redact\", \"what\": \"secrets\"} if true\n")
-	want := []string{`authz.rego:7: the obligation "redact" cannot be met by this version: every call that carries it is refused`}
-	if got := g.Notes(); !slices.Equal(got, want) {
-		t.Errorf("notes %q; want %q", got, want)
-	}
-}
-
 func TestHousekeepingNeedsNoAllow(t *testing.T) {
 	g := mustLoad(t, "allow if false\n\ndeny contains \"frozen\" if input.subject.id == \"bob\"")
 	in := &Input{Subject: &Subject{ID: "ann"}, Action: "initialize"}
@@ -147,8 +139,21 @@ func TestSubjectKeyIsWhatPoliciesRead(t *testing.T) {
 	if g.SubjectKey(s("x", "y")) == g.SubjectKey(s("xy")) {
 		t.Error("two subjects with different roles share a key")
 	}
-	if g.SubjectKey(s("x")) != g.SubjectKey(s("x")) {
+	if one, two := s("x"), s("x"); g.SubjectKey(one) != g.SubjectKey(two) {
 		t.Error("the same subject has two keys")
+	}
+	ann, bob := s("x"), &Subject{ID: "b", Issuer: "https://i", Client: "c", Roles: []string{"x"}, Proof: "dpop", Measured: &Measured{Changed: true}}
+	if g.SubjectKey(ann) != g.SubjectKey(bob) {
+		t.Error("a policy that reads only roles keeps two subjects with the same roles apart")
+	}
+	for _, src := range []string{
+		`allow if input.subject.id == "a"`, `allow if input.subject.issuer == "a"`, `allow if input.subject.client == "a"`,
+		`allow if input.subject.proof == "dpop"`, `allow if input.subject.measured.changed`, `allow if not input.subject.measured`,
+		`allow if count(input.subject) == 8`, `allow if object.get(input, ["subject", "proof"], "") == "dpop"`,
+	} {
+		if g := mustLoad(t, src); g.SubjectKey(ann) == g.SubjectKey(bob) {
+			t.Errorf("%s: two subjects that differ in what it reads share a key", src)
+		}
 	}
 	c := mustLoad(t, `allow if input.subject.claims.a == 1`)
 	a, b := s("x"), s("x")
@@ -187,6 +192,38 @@ func TestGrantsShareWhatPoliciesDoNotRead(t *testing.T) {
 		}
 		if d, err := g.Decide(t.Context(), b); err != nil || d.Cached != tt.decisions {
 			t.Errorf("%s: decision shared with %+v: %v, %v; want %v", tt.src, *tt.other, d.Cached, err, tt.decisions)
+		}
+	}
+}
+
+// What the caller has proved and measured is read anew for each call: an answer for the one is
+// never the other's.
+func TestDecisionsFollowProofAndMeasures(t *testing.T) {
+	g := mustLoad(t, `allow if {
+	input.subject.proof == "dpop"
+	not tampered
+}
+
+tampered if {
+	input.subject.measured.changed
+	not input.subject.measured.approved
+}
+`)
+	for _, tt := range []struct {
+		proof    string
+		measured *Measured
+		want     bool
+	}{
+		{"dpop", nil, true}, {"none", nil, false}, {"", nil, false}, {"mtls", nil, false},
+		{"dpop", &Measured{Digest: "a"}, true}, {"dpop", &Measured{Digest: "b", Changed: true}, false},
+		{"dpop", &Measured{Digest: "b", Changed: true, Approved: true}, true}, {"dpop", &Measured{Digest: "a", Changed: true}, false},
+	} {
+		for range 2 { // the second time from the cache
+			in := call(`{}`)
+			in.Subject.Proof, in.Subject.Measured = tt.proof, tt.measured
+			if d, err := g.Decide(t.Context(), in); err != nil || d.Allow != tt.want {
+				t.Errorf("proof %q, measured %+v: %+v, %v; want allow %v", tt.proof, tt.measured, d, err, tt.want)
+			}
 		}
 	}
 }

@@ -23,9 +23,10 @@ func orNear(name string, there []string, intro string) string {
 }
 
 // nearest returns the names at the least distance from name, where that is small enough for a
-// slip of the pen: a third of the last part of the name, 1 at least.
+// slip of the pen: a third of the last part of the name, but 1 at least.
 func nearest(name string, there []string) []string {
-	best := max(1, len(name[strings.LastIndexByte(name, '.')+1:])/3)
+	last := len(name[strings.LastIndexByte(name, '.')+1:])
+	best := min(max(1, last/3), last-1) // of one letter nothing would be left
 	var near []string
 	for _, candidate := range there {
 		switch d := distance(name, candidate); {

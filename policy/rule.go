@@ -75,7 +75,7 @@ func (g *Generation) rule(ctx context.Context, ref string) (*namedRule, error) {
 	}
 	parsed, err := ast.ParseRef(ref)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %q has a word of Rego in it", ErrNoRule, ref)
+		return nil, fmt.Errorf("%w: read %q: %w", ErrNoRule, ref, err)
 	}
 	rules := g.compiler.GetRulesExact(parsed)
 	if len(rules) == 0 {

@@ -46,6 +46,12 @@ var conditions = []string{
 	`not input.grant.calls_left == 0`,
 	`not input.grant`,
 	`input.grant.task == "T"`,
+	`input.grant.id == "g"`,
+	`input.subject.proof == "dpop"`,
+	`not input.subject.measured.approved`,
+	`input.subject.measured.changed`,
+	`input.subject.client == "c"`,
+	`"bot" in input.subject.actors`,
 	`safe_path`,
 	`not safe_path`,
 	`level(input.subject) > level_needed`,
@@ -100,8 +106,11 @@ func genInput(t *rapid.T, i int) *Input {
 		Tool: &Tool{Name: pick("tool", "read_file", "write_file", "other"), Digest: "sha256:1",
 			Annotations: json.RawMessage(pick("annotations", `{}`, `{"readOnlyHint":true}`, `{"destructiveHint":true}`))},
 	}
+	in.Subject.Client, in.Subject.Proof = pick("client", "c", "d"), pick("proof", "none", "dpop")
+	in.Subject.Actors = rapid.SampledFrom([][]string{nil, {"bot"}}).Draw(t, fmt.Sprint("actors", i))
+	in.Subject.Measured = rapid.SampledFrom([]*Measured{nil, {}, {Changed: true}, {Changed: true, Approved: true}}).Draw(t, fmt.Sprint("measured", i))
 	if left := rapid.Int64Range(-1, 2).Draw(t, fmt.Sprint("left", i)); left >= 0 {
-		in.Grant = &Grant{ID: "g", Task: pick("task", "T", "U"), CallsLeft: &left}
+		in.Grant = &Grant{ID: pick("grant", "g", "h"), Task: pick("task", "T", "U"), CallsLeft: &left}
 	}
 	return in
 }

@@ -1,0 +1,115 @@
+package policy
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What the gateway cannot meet word for word refuses, and says what would have been right.
+func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
+	const (
+		calls = `the obligation "max_calls" is malformed; write {"type": "max_calls", "n": 5, "per": "grant" or "tool"}`
+		label = `the obligation "label" is malformed; write {"type": "label", "add": ["source:private"]}`
+	)
+	for _, tt := range []struct{ raw, want string }{
+		{`{"type":"record_arguments"}`, ""},
+		{`{"type":"record_arguments","only":["path"]}`, `the obligation "record_arguments" is malformed; write {"type": "record_arguments"}`},
+		{`{"type":"require_proof"}`, ""},
+		{`{"type":"require_proof","kind":"mtls"}`, `the obligation "require_proof" is malformed; write {"type": "require_proof"}`},
+		{`{"type":"max_calls","n":5,"per":"grant"}`, ""},
+		{`{"type":"max_calls","n":1,"per":"tool"}`, ""},
+		{`{"type":"max_calls","n":0,"per":"tool"}`, calls},
+		{`{"type":"max_calls","n":-1,"per":"tool"}`, calls},
+		{`{"type":"max_calls","n":1.5,"per":"tool"}`, calls},
+		{`{"type":"max_calls","n":"5","per":"tool"}`, calls},
+		{`{"type":"max_calls","n":9223372036854775808,"per":"tool"}`, calls},
+		{`{"type":"max_calls","n":5}`, calls},
+		{`{"type":"max_calls","per":"tool"}`, calls},
+		{`{"type":"max_calls","n":5,"per":"role"}`, calls},
+		{`{"type":"max_calls","n":5,"per":"tool","window":"1h"}`, calls},
+		{`{"type":"label","add":["source:private","sink:external"]}`, ""},
+		{`{"type":"label","add":[]}`, label},
+		{`{"type":"label"}`, label},
+		{`{"type":"label","add":"source:private"}`, label},
+		{`{"type":"label","add":[7]}`, label},
+		{`{"type":"label","add":[""]}`, label},
+		{`{"type":"label","add":["two words"]}`, label},
+		{`{"type":"label","add":["a\u0000b"]}`, label},
+		{`{"type":"label","add":["` + strings.Repeat("x", 129) + `"]}`, label},
+		{`{"type":"label","add":["x"],"remove":["y"]}`, label},
+		{`{"type":"redact","what":"secrets"}`, `the obligation "redact" cannot be met by this version`},
+		{`{"type":"MAX_CALLS","n":5,"per":"tool"}`, `the obligation "MAX_CALLS" cannot be met by this version`},
+	} {
+		var named struct{ Type string }
+		if err := json.Unmarshal([]byte(tt.raw), &named); err != nil {
+			t.Fatal(err)
+		}
+		o := Obligation{Type: named.Type, Raw: json.RawMessage(tt.raw)}
+		got := ""
+		if err := o.Check(); err != nil {
+			got = err.Error()
+		}
+		if got != tt.want {
+			t.Errorf("Check(%s) = %q; want %q", tt.raw, got, tt.want)
+		}
+		if met := !strings.Contains(tt.want, "cannot be met"); Meets(o.Type) != met {
+			t.Errorf("Meets(%q) = %v; want %v", o.Type, !met, met)
+		}
+	}
+	if err := (Obligation{}).Check(); err == nil {
+		t.Error("the zero obligation can be met")
+	}
+}
+
+func TestObligationsSayWhatTheyAskFor(t *testing.T) {
+	g := mustLoad(t, `allow if true
+
+obligations contains {"type": "max_calls", "n": data.limit * 2, "per": "tool"}
+
+obligations contains {"type": "label", "add": [l | some l in input.tool.labels]}
+`+"\n")
+	in := call(`{}`)
+	in.Tool.Labels = []string{"source:private"}
+	d, err := g.Decide(t.Context(), in)
+	if err != nil || len(d.Obligations) != 1 {
+		t.Fatalf("Decide = %+v, %v; want the one obligation that is defined", d, err)
+	}
+	if labels, err := d.Obligations[0].Labels(); err != nil || !slices.Equal(labels, in.Tool.Labels) {
+		t.Errorf("Labels() = %q, %v", labels, err)
+	}
+	if _, _, err := d.Obligations[0].MaxCalls(); err == nil {
+		t.Error("an obligation label says how many calls there may be")
+	}
+	o := Obligation{Type: MaxCalls, Raw: json.RawMessage(`{"n":7,"per":"tool","type":"max_calls"}`)}
+	if n, perTool, err := o.MaxCalls(); n != 7 || !perTool || err != nil {
+		t.Errorf("MaxCalls() = %d, %v, %v; want 7 per tool", n, perTool, err)
+	}
+	if _, err := o.Labels(); err == nil {
+		t.Error("an obligation max_calls says labels")
+	}
+}
+
+// A malformed obligation that the text shows is told when the policy is loaded.
+func TestObligationsThatCannotBeMetAreNoted(t *testing.T) {
+	g := mustLoad(t, `allow if true
+
+obligations contains {"type": "record_arguments"} if true
+
+obligations contains {"type": "redact", "what": "secrets"} if true
+
+obligations contains {"type": "max_calls", "n": 5} if true
+
+obligations contains {"type": "max_calls", "n": data.limit, "per": "grant"} if true
+
+obligations contains {"type": "label", "add": ["source:private"]} if true
+`)
+	want := []string{
+		`authz.rego:7: the obligation "redact" cannot be met by this version: every call that carries it is refused`,
+		`authz.rego:9: the obligation "max_calls" is malformed; write {"type": "max_calls", "n": 5, "per": "grant" or "tool"}: every call that carries it is refused`,
+	}
+	if got := g.Notes(); !slices.Equal(got, want) {
+		t.Errorf("notes %q; want %q", got, want)
+	}
+}
