@@ -13,7 +13,7 @@ import (
 type reads struct {
 	args    map[string]bool // top-level arguments read by name
 	allArgs bool            // the arguments are read as a whole
-	parts   map[string]bool // of subject and grant, as "grant.task"; "grant" where it is read as a whole
+	parts   map[string]bool // of subject, grant and flow, as "grant.task"; "grant" where it is read as a whole
 	request bool            // request.id or request.time, which differ each time
 	all     bool            // input as a whole
 	impure  string          // a built-in whose answer is not decided by its operands
@@ -23,7 +23,7 @@ type reads struct {
 // cacheable reports whether a decision depends on nothing but the paths in its key.
 func (r *reads) cacheable() bool { return r.impure == "" && !r.request && !r.all }
 
-// part reports whether a part of subject or grant is read. What is not read has no place in a
+// part reports whether a part of subject, grant or flow is read. What is not read has no place in a
 // key: there it would only keep equal decisions apart.
 func (r *reads) part(of, name string) bool {
 	return r.all || r.parts[of] || r.parts[of+"."+name]
@@ -94,7 +94,7 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 			return
 		}
 		r.args[second] = true
-	case "subject", "grant":
+	case "subject", "grant", "flow":
 		if second != "" {
 			second = "." + second
 		}

@@ -110,7 +110,8 @@ func (r *reads) grant(k *keyWriter, g *Grant) {
 	}
 }
 
-// key is the key of a decision: every path of input that a policy can read.
+// key is the key of a decision: every path of input that the policies read, and some that are the
+// same for most callers whether read or not.
 func (r *reads) key(in *Input) [32]byte {
 	k := newKey()
 	r.subject(k, in.Subject)
@@ -136,7 +137,9 @@ func (r *reads) key(in *Input) [32]byte {
 			k.texts(item.Labels)
 		}
 	}
-	k.texts(in.Flow)
+	if r.part("flow", "labels") {
+		k.texts(in.Flow)
+	}
 	r.argumentsKey(k, in.Arguments)
 	return k.sum()
 }

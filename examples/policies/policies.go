@@ -12,13 +12,14 @@ import (
 const (
 	ReadOnly         = "readonly"
 	BoundedArguments = "bounded-arguments"
+	PerTask          = "per-task"
 	PhishingDefence  = "phishing-defence"
 )
 
 // Names returns every example's name.
-func Names() []string { return []string{BoundedArguments, PhishingDefence, ReadOnly} }
+func Names() []string { return []string{BoundedArguments, PerTask, PhishingDefence, ReadOnly} }
 
-//go:embed readonly bounded-arguments phishing-defence
+//go:embed readonly bounded-arguments per-task phishing-defence
 var files embed.FS
 
 // FS returns one example's folder: its Rego, its tests, its data and its README. The error is

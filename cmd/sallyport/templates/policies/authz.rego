@@ -31,3 +31,12 @@ deny contains "credentials are nobody's business" if {
 }
 
 deny contains "a path has no '..' in it" if ".." in split(input.arguments.path, "/")
+
+# An agent whose instructions or memory (run --measure, connect --measure) changed after its grant
+# was made may be following a stranger's. `input.request` is unknown while tools are listed, so
+# they stay in the list and whoever uses one reads the reason.
+deny contains "the agent's own files have changed since its grant; a person must look: sallyport measure diff" if {
+	input.request.method in {"tools/call", "resources/read", "prompts/get"}
+	input.subject.measured.changed
+	not input.subject.measured.approved
+}

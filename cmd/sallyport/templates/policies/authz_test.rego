@@ -8,7 +8,10 @@ call(roles, tool, arguments) := {
 	"server": {"name": "upstream"},
 	"tool": {"name": tool},
 	"arguments": arguments,
+	"request": {"method": "tools/call"},
 }
+
+measured(input_, files) := object.union(input_, {"subject": {"measured": files}})
 
 # The tests bring their own lists, so that data.json can change without them.
 allowed(input_) if {
@@ -33,3 +36,12 @@ test_nobody_reads_credentials if {
 }
 
 test_others_do_nothing if not allowed(call(["guest"], "read_file", {"path": "/srv/docs/a.txt"}))
+
+test_changed_files_are_refused_until_somebody_approves if {
+	every role in {"reader", "operator"} {
+		read := call([role], "read_file", {"path": "/srv/docs/a.txt"})
+		allowed(measured(read, {"digest": "sha256:1", "changed": false, "approved": false}))
+		allowed(measured(read, {"digest": "sha256:2", "changed": true, "approved": true}))
+		not allowed(measured(read, {"digest": "sha256:2", "changed": true, "approved": false}))
+	}
+}
