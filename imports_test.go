@@ -27,7 +27,7 @@ const (
 	jsontext   = "github.com/go-json-experiment/json/jsontext"
 	golangJWT  = "github.com/golang-jwt/jwt/v5"
 	golangLRU  = "github.com/hashicorp/golang-lru/v2"
-	bbolt      = "go.etcd.io/bbolt"
+	bbolt      = "go.etcd.io/bbolt/..." // errors are a package of their own
 	opa        = "github.com/open-policy-agent/opa/..."
 	yaml       = "go.yaml.in/yaml/v3"
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6/..."
