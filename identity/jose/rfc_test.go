@@ -38,7 +38,7 @@ func key(t testing.TB, doc string) Key {
 }
 
 func TestRFC8037(t *testing.T) {
-	tok, err := parseJWS(rfc8037Token)
+	tok, err := parseJWS(rfc8037Token, refusedHeaders)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,8 +38,11 @@ var headerScope = strictjson.NewScope(strictjson.NewKeySet(append([]string{"alg"
 
 // Parse reads a compact JWS whose payload is a JSON object, of at most [MaxSize] bytes.
 // The error wraps ErrMalformed, ErrDuplicate or ErrHeader.
-func Parse(compact string) (*Token, error) {
-	t, err := parseJWS(compact)
+func Parse(compact string) (*Token, error) { return parse(compact, refusedHeaders) }
+
+// parse refuses the header members in refused.
+func parse(compact string, refused []string) (*Token, error) {
+	t, err := parseJWS(compact, refused)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +53,7 @@ func Parse(compact string) (*Token, error) {
 }
 
 // parseJWS is Parse for any payload.
-func parseJWS(compact string) (*Token, error) {
+func parseJWS(compact string, refused []string) (*Token, error) {
 	if len(compact) > MaxSize {
 		return nil, fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxSize)
 	}
@@ -69,7 +72,7 @@ func parseJWS(compact string) (*Token, error) {
 			return nil, fmt.Errorf("%w: %s %w", ErrMalformed, part.name, err)
 		}
 	}
-	if err := t.readHeader(); err != nil {
+	if err := t.readHeader(refused); err != nil {
 		return nil, err
 	}
 	return t, nil
@@ -104,11 +107,11 @@ func decode(s string) ([]byte, error) {
 	return b, nil
 }
 
-func (t *Token) readHeader() error {
+func (t *Token) readHeader(refused []string) error {
 	if err := checkJSON("header", t.Header, 4, headerScope); err != nil {
 		return err
 	}
-	for _, name := range refusedHeaders {
+	for _, name := range refused {
 		if _, there := strictjson.Find(t.Header, name); there {
 			return fmt.Errorf("%w: %s", ErrHeader, name)
 		}

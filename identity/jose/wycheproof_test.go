@@ -102,7 +102,7 @@ func verifyVector(keyDoc, jws json.RawMessage) error {
 	if err := json.Unmarshal(jws, &compact); err != nil {
 		compact = string(jws) // the JSON serialization
 	}
-	tok, err := parseJWS(compact)
+	tok, err := parseJWS(compact, refusedHeaders)
 	if err != nil {
 		return err
 	}
