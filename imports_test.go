@@ -53,6 +53,11 @@ var rooms = []room{
 		reason: "who is calling must be answerable without knowing what is asked or what a policy is",
 	},
 	{
+		path:   "sallyport/identity/pop",
+		ours:   []string{strict, "sallyport/identity/jose"},
+		reason: "whether a proof is good must not depend on what the token says, and the client's side takes it along",
+	},
+	{
 		path:   "sallyport/policy",
 		ours:   []string{strict, "sallyport/policy/..."},
 		others: []string{jsontext, opa, golangLRU, yaml, jsonschema},
