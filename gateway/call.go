@@ -102,7 +102,11 @@ func (x *exchange) serve(ctx context.Context) error {
 
 // authenticate says who is calling, or that nobody is.
 func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error) {
-	who, err := x.snap.Verifier.Verify(ctx, x.r.Header, x.r.URL.RawQuery)
+	r := identity.Request{Method: x.r.Method, Header: x.r.Header, Path: x.r.URL.EscapedPath(), RawQuery: x.r.URL.RawQuery, TLS: x.r.TLS}
+	who, err := x.snap.Verifier.Verify(ctx, &r)
+	if r.Nonce != "" {
+		x.w.Header()["Dpop-Nonce"] = []string{r.Nonce}
+	}
 	if err != nil || !who.Valid() {
 		return nil, &Error{Code: CodeUnauthenticated, Public: "a valid access token is needed", Err: err}
 	}

@@ -44,7 +44,7 @@ func (f failing) do(ctx context.Context) error {
 
 type failingVerifier struct{ failing }
 
-func (f failingVerifier) Verify(ctx context.Context, _ http.Header, _ string) (*identity.Principal, error) {
+func (f failingVerifier) Verify(ctx context.Context, _ *identity.Request) (*identity.Principal, error) {
 	return nil, f.do(ctx)
 }
 

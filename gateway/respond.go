@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,7 +18,7 @@ func (x *exchange) respondError(e *Error) {
 	status := row.http
 	switch e.Code {
 	case CodeUnauthenticated:
-		h.Set("WWW-Authenticate", identity.Challenge(x.snap.PublicURL, x.r.URL.Path))
+		maps.Copy(h, identity.Challenge(x.snap.PublicURL, x.r.URL.Path, e.Err, h.Get("DPoP-Nonce")))
 	case CodeWrongMethod:
 		h.Set("Allow", "POST, GET, DELETE")
 	case CodeUnknownMethod:

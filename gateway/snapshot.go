@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"sallyport/gateway/audit"
@@ -12,8 +11,9 @@ import (
 
 // Verifier says who is calling.
 type Verifier interface {
-	// Verify returns the principal of the request's token, or an error and nil.
-	Verify(ctx context.Context, h http.Header, rawQuery string) (*identity.Principal, error)
+	// Verify returns the principal of the request's token, or an error and nil. It proves
+	// possession, so it is asked once for each request.
+	Verify(ctx context.Context, r *identity.Request) (*identity.Principal, error)
 }
 
 // Decider says whether a call may be made. A *policy.Generation is one.

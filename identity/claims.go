@@ -2,6 +2,8 @@ package identity
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,15 +15,15 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// maxActors bounds a delegation chain.
-const maxActors = 4
+// MaxActors bounds a delegation chain.
+const MaxActors = 4
 
 // claims are the claims of the profile, read but not yet judged.
 type claims struct {
 	iss, sub, client, jti, grant, task string
+	jkt, x5t, measured                 string
 	aud, roles, actors                 []string
 	iat, exp, nbf                      int64
-	bound                              bool // has cnf
 	all                                map[string]any
 }
 
@@ -82,7 +84,9 @@ func (c *claims) read(name string, v []byte) (err error) {
 		c.grant, err = text(v)
 	case "task":
 		c.task, err = text(v)
-	case "measured", "scope":
+	case "measured":
+		c.measured, err = text(v)
+	case "scope":
 		_, err = text(v)
 	case "aud":
 		c.aud, err = audience(v)
@@ -97,16 +101,40 @@ func (c *claims) read(name string, v []byte) (err error) {
 	case "act":
 		err = c.readActors(v)
 	case "cnf":
-		c.bound = true
+		err = c.readConfirmation(v)
 	}
 	return err
+}
+
+// readConfirmation reads what the token is bound to (RFC 7800 §3.1). A way of binding that we do
+// not know cannot be checked, so a token that has one is refused even beside one that we know.
+func (c *claims) readConfirmation(v []byte) error {
+	members, err := strictjson.Object(v)
+	if err != nil || len(members) == 0 {
+		return errors.New("is not an object that names a key")
+	}
+	for _, m := range members {
+		var dst *string
+		switch m.Name {
+		case "jkt":
+			dst = &c.jkt
+		case "x5t#S256":
+			dst = &c.x5t
+		default:
+			return errors.New("binds the token in a way that is not known here")
+		}
+		if *dst, err = strictjson.String(m.Value().Of(v)); err != nil || CheckThumbprint(*dst) != nil {
+			return errors.New("holds no SHA-256 thumbprint")
+		}
+	}
+	return nil
 }
 
 // readActors flattens a delegation chain (RFC 8693 §4.1), newest first.
 func (c *claims) readActors(v []byte) error {
 	for more := true; more; {
-		if len(c.actors) == maxActors {
-			return fmt.Errorf("has more than %d actors", maxActors)
+		if len(c.actors) == MaxActors {
+			return fmt.Errorf("has more than %d actors", MaxActors)
 		}
 		span, ok := strictjson.Find(v, "sub")
 		if !ok {
@@ -126,8 +154,14 @@ func (c *claims) readActors(v []byte) error {
 
 func (c *claims) principal() *Principal {
 	p := &Principal{Subject: c.sub, Issuer: c.iss, ClientID: c.client, Roles: c.roles, Actors: c.actors,
-		Grant: c.grant, Task: c.task, TokenID: c.jti,
-		IssuedAt: time.Unix(c.iat, 0).UTC(), Expires: time.Unix(c.exp, 0).UTC(), Proof: "none", Claims: c.all}
+		Grant: c.grant, Task: c.task, TokenID: c.jti, JKT: c.jkt, X5T: c.x5t, Measured: c.measured,
+		IssuedAt: time.Unix(c.iat, 0).UTC(), Expires: time.Unix(c.exp, 0).UTC(), Proof: ProofNone, Claims: c.all}
+	switch {
+	case p.JKT != "":
+		p.Proof = ProofDPoP
+	case p.X5T != "":
+		p.Proof = ProofMTLS
+	}
 	p.key = p.makeKey()
 	return p
 }
@@ -146,6 +180,16 @@ func CheckText(s string) error {
 		if unicode.IsControl(r) {
 			return errors.New("holds a control character")
 		}
+	}
+	return nil
+}
+
+// CheckThumbprint returns an error unless s is a SHA-256 digest in base64url, as cnf holds it
+// (RFC 9449 §6.1, RFC 8705 §3.1).
+func CheckThumbprint(s string) error {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != sha256.Size || len(s) != 43 { // the decoder skips line ends
+		return errors.New("is not a SHA-256 digest in base64url")
 	}
 	return nil
 }

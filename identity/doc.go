@@ -6,6 +6,10 @@
 // that is package policy, and the two never meet: one function in package gateway decides
 // what a policy sees of a principal.
 //
-// Its rooms: jose (strict tokens and keys), mint (issuing), identitytest (good and hostile
-// tokens for tests). It imports them, internal/strictjson and golang-lru only.
+// A token may be bound to a key or to a client certificate; then the request must prove that it
+// holds it, each time anew. Verified tokens are cached, proofs never.
+//
+// Its rooms: jose (strict tokens and keys), pop (proof of possession), mint (issuing),
+// identitytest (good and hostile tokens and proofs for tests). It imports jose, pop,
+// internal/strictjson and golang-lru only.
 package identity

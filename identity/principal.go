@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+// Values of Principal.Proof. It says of a token that is bound to both that it is ProofDPoP: what
+// is proven for each request is more than what is proven for a connection.
+const (
+	ProofNone = "none"
+	ProofDPoP = "dpop"
+	ProofMTLS = "mtls"
+)
+
 // Principal is who a verified token speaks for. The verifier hands the same one to every
 // request with that token, so it and all that it refers to are read-only. The zero Principal
 // is nobody.
@@ -15,7 +23,10 @@ type Principal struct {
 	Grant, Task               string         // empty where the token names none
 	TokenID                   string         // jti: what revocation goes by, never the token's bytes
 	IssuedAt, Expires         time.Time      // at most MaxLifetime apart
-	Proof                     string         // how possession of the token's key was proven: "none" so far
+	JKT                       string         // thumbprint of the key that a DPoP proof must be by (RFC 9449 §6.1); empty: none needed
+	X5T                       string         // SHA-256 of the certificate that the connection must have (RFC 8705 §3.1); empty: none needed
+	Proof                     string         // what the token demands, and Verify has seen: ProofNone, ProofDPoP or ProofMTLS
+	Measured                  string         // digest of the agent's own files, as it claimed when the token was made
 	Claims                    map[string]any // every claim; numbers are json.Number
 
 	key string // Key, made once by the verifier

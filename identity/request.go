@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -9,27 +10,35 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// bearer takes the token from the one place where it may stand: the only Authorization
-// header, scheme Bearer (RFC 6750 §2.1).
-func bearer(h http.Header, rawQuery string) (string, error) {
-	if err := checkQuery(rawQuery); err != nil {
-		return "", err
+// Request is what a verifier looks at of an HTTP request, and what it has to say to the answer.
+type Request struct {
+	Method   string
+	Header   http.Header          // canonical, as net/http makes it
+	Path     string               // as it came, escapes and all (url.URL.EscapedPath): a proof names it
+	RawQuery string               // looked at only to refuse tokens in it
+	TLS      *tls.ConnectionState // nil without TLS
+	Nonce    string               // set by Verify, also on errors: what the answer must carry in DPoP-Nonce, unless empty
+}
+
+// credential takes the token from the one place where it may stand: the only Authorization
+// header, scheme Bearer (RFC 6750 §2.1) or DPoP (RFC 9449 §7.1).
+func (r *Request) credential() (token string, dpop bool, err error) {
+	if err := checkQuery(r.RawQuery); err != nil {
+		return "", false, err
 	}
-	values := h["Authorization"]
+	values := r.Header["Authorization"]
 	if len(values) == 0 {
-		return "", ErrMissing
+		return "", false, ErrMissing
 	}
 	if len(values) > 1 {
-		return "", ErrScheme
+		return "", false, ErrScheme
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
-	if ok && strings.EqualFold(scheme, "DPoP") && token != "" {
-		return "", ErrProof // the token's proof cannot be verified yet
+	dpop = strings.EqualFold(scheme, "DPoP")
+	if !ok || !dpop && !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return "", false, ErrScheme
 	}
-	if !ok || !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return "", ErrScheme
-	}
-	return token, nil
+	return token, dpop, nil
 }
 
 // checkQuery refuses a query that names a token, even beside a good header: queries end up in

@@ -5,13 +5,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"sallyport/identity/jose"
+	"sallyport/identity/pop"
 )
 
 // MaxLifetime is the longest life of a token that is accepted. It is a constant so that no
@@ -39,6 +39,8 @@ type VerifierConfig struct {
 	Issuer    string           // exact iss
 	Audience  string           // exact and only aud: <publicURL>/mcp
 	Keys      KeySource        // the issuer's keys
+	PublicURL string           // scheme and authority that clients use, which proofs must name; empty: bound tokens are refused
+	Proofs    *pop.Checker     // checks DPoP proofs; nil: tokens bound to a DPoP key are refused
 	CacheSize int              // verified tokens kept; default 10,000
 	Now       func() time.Time // default time.Now
 }
@@ -82,19 +84,39 @@ func (v *Verifier) Issuer() string { return v.cfg.Issuer }
 // Audience returns the only audience for which tokens are accepted.
 func (v *Verifier) Audience() string { return v.cfg.Audience }
 
-// Verify returns the principal that the request's token speaks for. The error wraps one of
-// the errors of this package, and then the principal is nil. h must be canonical, as
-// net/http makes it; rawQuery is looked at only to refuse tokens in it.
-func (v *Verifier) Verify(_ context.Context, h http.Header, rawQuery string) (*Principal, error) {
-	token, err := bearer(h, rawQuery)
+// Verify returns the principal that the request's token speaks for, after the request has
+// proven that it holds whatever the token is bound to. The error wraps one of the errors of this
+// package, and then the principal is nil. A DPoP proof is taken once, so verify a request once.
+func (v *Verifier) Verify(_ context.Context, r *Request) (*Principal, error) {
+	r.Nonce = ""
+	token, dpop, err := r.credential()
 	if err != nil {
 		return nil, err
 	}
-	return v.VerifyToken(token)
+	who, err := v.VerifyUnproven(token)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.prove(who, r, token, dpop); err != nil {
+		return nil, err
+	}
+	return who, nil
 }
 
-// VerifyToken is [Verifier.Verify] for a bare token.
+// VerifyToken is [Verifier.Verify] for a bare token, which proves nothing: a bound token is
+// ErrProof.
 func (v *Verifier) VerifyToken(token string) (*Principal, error) {
+	who, err := v.VerifyUnproven(token)
+	if err == nil && who.Proof != ProofNone {
+		return nil, ErrProof
+	}
+	return who, err
+}
+
+// VerifyUnproven returns the principal of a token as if its proof had been seen. Before the
+// caller does anything for that principal it must hold its JKT and X5T against what the request
+// has proven in another way, or know that the token is only asked about.
+func (v *Verifier) VerifyUnproven(token string) (*Principal, error) {
 	if v.cache == nil {
 		return nil, ErrUnknownKey
 	}
@@ -119,7 +141,8 @@ func (v *Verifier) VerifyToken(token string) (*Principal, error) {
 	return who, nil
 }
 
-// VerifyAt says how the token would be judged at another time, past the cache.
+// VerifyAt says how the token would be judged at another time, past the cache, from the holder
+// of whatever it is bound to.
 func (v *Verifier) VerifyAt(token string, now time.Time) (*Principal, error) {
 	return v.verify(token, v.keys(), now)
 }
@@ -175,10 +198,6 @@ func (v *Verifier) accept(c *claims, now time.Time) error {
 		return ErrNotYet
 	case !now.Before(time.Unix(c.exp, 0)):
 		return ErrExpired
-	// Proofs of possession (DPoP, mutual TLS) have their place here. Until one can be
-	// verified, a bound token is worth nothing: accepting it unproven would unbind it.
-	case c.bound:
-		return ErrProof
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package identity_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -15,17 +16,20 @@ import (
 
 var start = time.Unix(1_800_000_000, 0)
 
+// thumb is a thumbprint of nothing in particular (RFC 9449 §6.1).
+const thumb = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+
 func at(now time.Time) func() time.Time { return func() time.Time { return now } }
 
 func TestHostileTokensAreRefused(t *testing.T) {
 	i := identitytest.New(t)
 	for _, h := range i.Hostile() {
-		who, err := i.Verifier.Verify(t.Context(), identitytest.Header(h.Token), "")
+		who, err := i.Verifier.Verify(t.Context(), &identity.Request{Header: identitytest.Header(h.Token)})
 		if who != nil || !errors.Is(err, h.Err) || err.Error() != h.Message {
 			t.Errorf("%s: %v, %v; want %v, %q", h.Name, who, err, h.Err, h.Message)
 		}
 	}
-	if who, err := i.Verifier.Verify(t.Context(), identitytest.Header(i.Mint("alice")), ""); err != nil || who.Subject != "alice" {
+	if who, err := i.Verifier.Verify(t.Context(), &identity.Request{Header: identitytest.Header(i.Mint("alice"))}); err != nil || who.Subject != "alice" {
 		t.Errorf("a good token: %+v, %v", who, err)
 	}
 }
@@ -99,9 +103,21 @@ func TestClaimsAreRefusedWithAReason(t *testing.T) {
 		{"an actor that is a string", m{"act": "agent"}, identity.ErrClaim, "bad claim: act has an actor without sub"},
 		{"an actor with an empty name", m{"act": m{"sub": ""}}, identity.ErrClaim, "bad claim: act has an actor whose sub is empty"},
 		{"a folded actor", m{"act": m{"sub": "a", "ACT": m{"sub": "b"}}}, identity.ErrDuplicate, ""},
-		{"bound by certificate", m{"cnf": m{"x5t#S256": "x"}}, identity.ErrProof, "token is bound to a key and the request proves none"},
-		{"bound in an unknown way", m{"cnf": m{"new": "x"}}, identity.ErrProof, "token is bound to a key and the request proves none"},
-		{"bound to nothing", m{"cnf": "x"}, identity.ErrProof, "token is bound to a key and the request proves none"},
+		{"bound to a key", m{"cnf": m{"jkt": thumb}}, identity.ErrProof, "token is bound to a key and the request proves none"},
+		{"bound to a certificate", m{"cnf": m{"x5t#S256": thumb}}, identity.ErrProof, "token is bound to a key and the request proves none"},
+		{"bound in an unknown way", m{"cnf": m{"new": thumb}}, identity.ErrClaim, "bad claim: cnf binds the token in a way that is not known here"},
+		{"bound in an unknown way beside a known", m{"cnf": m{"jkt": thumb, "jwk": m{}}}, identity.ErrClaim, "bad claim: cnf binds the token in a way that is not known here"},
+		{"bound to an imitation", m{"cnf": m{"JKT": thumb}}, identity.ErrDuplicate, ""},
+		{"bound to no object", m{"cnf": "x"}, identity.ErrClaim, "bad claim: cnf is not an object that names a key"},
+		{"bound to nothing", m{"cnf": m{}}, identity.ErrClaim, "bad claim: cnf is not an object that names a key"},
+		{"bound to null", m{"cnf": json.RawMessage("null")}, identity.ErrClaim, "bad claim: cnf is not an object that names a key"},
+		{"bound to an empty key", m{"cnf": m{"jkt": ""}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"bound to a short key", m{"cnf": m{"jkt": thumb[1:]}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"bound to a key with a line end", m{"cnf": m{"jkt": thumb + "\n"}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"bound to a padded key", m{"cnf": m{"jkt": thumb + "="}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"bound to a number", m{"cnf": m{"x5t#S256": 7}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"bound to a key and a bad certificate", m{"cnf": m{"jkt": thumb, "x5t#S256": ""}}, identity.ErrClaim, "bad claim: cnf holds no SHA-256 thumbprint"},
+		{"measured nothing", m{"measured": ""}, identity.ErrClaim, "bad claim: measured is empty"},
 		{"only EXP", m{"exp": nil, "EXP": now + 60}, identity.ErrDuplicate, ""},
 		{"sub with a long s", m{"\u017fub": "admin"}, identity.ErrDuplicate, ""},
 	} {
@@ -204,24 +220,24 @@ func TestTokenStandsInOnePlace(t *testing.T) {
 		{"query, semicolon", one, "a=b;access_token=x", identity.ErrQueryToken, "token in the query string"},
 		{"query, other name", one, "authorization=Bearer+x", identity.ErrQueryToken, "token in the query string"},
 		{"query that cannot be read", one, "%zz=1", identity.ErrQueryToken, "token in the query string, or one that cannot be read"},
-		{"two headers", auth("Bearer "+tok, "Bearer "+tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer token"},
-		{"another scheme", auth("Basic " + tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer token"},
-		{"no scheme", auth(tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer token"},
-		{"scheme alone", auth("Bearer "), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer token"},
-		{"empty", auth(""), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer token"},
+		{"two headers", auth("Bearer "+tok, "Bearer "+tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer or DPoP token"},
+		{"another scheme", auth("Basic " + tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer or DPoP token"},
+		{"no scheme", auth(tok), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer or DPoP token"},
+		{"scheme alone", auth("Bearer "), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer or DPoP token"},
+		{"empty", auth(""), "", identity.ErrScheme, "not exactly one Authorization header with a Bearer or DPoP token"},
 		{"joined headers", auth("Bearer " + tok + ", Bearer " + tok), "", identity.ErrMalformed, "malformed token: not three parts between two dots"},
 		{"two spaces", auth("Bearer  " + tok), "", identity.ErrMalformed, "malformed token: header is not base64url"},
 		{"a space after", auth("Bearer " + tok + " "), "", identity.ErrMalformed, "malformed token: signature is not base64url"},
-		{"DPoP", auth("DPoP " + tok), "", identity.ErrProof, "token is bound to a key and the request proves none"},
+		{"DPoP", auth("DPoP " + tok), "", identity.ErrUnbound, "scheme DPoP with a token that is bound to no such key"},
 		{"too long", auth("Bearer " + strings.Repeat("a", 8193)), "", identity.ErrMalformed, "malformed token: longer than 8192 bytes"},
 	} {
-		who, err := i.Verifier.Verify(t.Context(), tt.h, tt.query)
+		who, err := i.Verifier.Verify(t.Context(), &identity.Request{Header: tt.h, RawQuery: tt.query})
 		if who != nil || !errors.Is(err, tt.is) || err.Error() != tt.want {
 			t.Errorf("%s: %v, %v; want %q", tt.name, who, err, tt.want)
 		}
 	}
 	for _, h := range []http.Header{one, auth("bearer " + tok), auth("BEARER " + tok)} {
-		if who, err := i.Verifier.Verify(t.Context(), h, "cursor=x&server=files"); err != nil || !who.Valid() {
+		if who, err := i.Verifier.Verify(t.Context(), &identity.Request{Header: h, RawQuery: "cursor=x&server=files"}); err != nil || !who.Valid() {
 			t.Errorf("%.7s: %v", h.Get("Authorization"), err)
 		}
 	}

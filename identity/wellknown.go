@@ -1,6 +1,10 @@
 package identity
 
-import "strings"
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
 
 // Paths of the documents by which clients find the issuer (RFC 9728 §3, RFC 8414 §3).
 const (
@@ -37,8 +41,17 @@ func ResourceMetadataURL(publicURL, path string) string {
 	return strings.TrimSuffix(publicURL, "/") + ResourceMetadataPath + path
 }
 
-// Challenge returns the WWW-Authenticate value of a 401 for the resource at path (RFC 9728
-// §5.1): where its metadata stands, and nothing about what was wrong.
-func Challenge(publicURL, path string) string {
-	return `Bearer resource_metadata="` + ResourceMetadataURL(publicURL, path) + `"`
+// Challenge returns the headers of a 401 for the resource at path: where its metadata stands
+// (RFC 9728 §5.1) and which proofs are taken (RFC 9449 §7.1). Of what was wrong they say only
+// that a proof needs the nonce, where err is ErrNonce; nonce is the request's Nonce.
+func Challenge(publicURL, path string, err error, nonce string) http.Header {
+	proof := `DPoP algs="ES256 EdDSA"`
+	if errors.Is(err, ErrNonce) {
+		proof += `, error="use_dpop_nonce"`
+	}
+	h := http.Header{"Www-Authenticate": {`Bearer resource_metadata="` + ResourceMetadataURL(publicURL, path) + `"`, proof}}
+	if nonce != "" {
+		h["Dpop-Nonce"] = []string{nonce}
+	}
+	return h
 }

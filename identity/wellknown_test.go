@@ -18,7 +18,7 @@ func TestChallengePointsToTheMetadataOfTheResource(t *testing.T) {
 		"/mcp/../admin":       root + `/mcp"`,
 	} {
 		for _, publicURL := range []string{"https://gw.example", "https://gw.example/"} {
-			if got := identity.Challenge(publicURL, path); got != want {
+			if got := identity.Challenge(publicURL, path, nil, "").Get("WWW-Authenticate"); got != want {
 				t.Errorf("Challenge(%q, %q) = %s; want %s", publicURL, path, got, want)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"sallyport/identity"
 	"sallyport/identity/jose"
+	"sallyport/identity/pop"
 )
 
 // Issuer and audience of the tokens that [New] and [At] make.
@@ -24,6 +25,7 @@ const (
 // Issuer signs tokens with a key of its own. It is safe for concurrent use.
 type Issuer struct {
 	Verifier *identity.Verifier // trusts exactly this issuer
+	Proofs   *pop.Checker       // of the verifier
 	Kid      string
 	Now      func() time.Time
 
@@ -57,7 +59,9 @@ func For(t testing.TB, publicURL string, now func() time.Time) *Issuer {
 	}
 	i := &Issuer{Kid: jwk.Kid, Now: now, t: t, url: publicURL, private: ed25519.NewKeyFromSeed(seed)}
 	i.set.Store(&identity.KeySet{ByID: map[string]jose.Key{jwk.Kid: key}})
-	i.Verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: publicURL, Audience: publicURL + "/mcp", Keys: i, Now: now})
+	i.Proofs = pop.NewChecker(pop.CheckerOptions{Now: now})
+	i.Verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: publicURL, Audience: publicURL + "/mcp", Keys: i,
+		PublicURL: publicURL, Proofs: i.Proofs, Now: now})
 	if err != nil {
 		t.Fatal(err)
 	}

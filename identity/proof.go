@@ -1,0 +1,57 @@
+package identity
+
+import (
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"strings"
+
+	"sallyport/identity/pop"
+)
+
+// prove holds the request against what the token is bound to: nothing, a DPoP key, a client
+// certificate, or both. Its answer is never cached.
+func (v *Verifier) prove(who *Principal, r *Request, token string, dpop bool) error {
+	if dpop != (who.JKT != "") {
+		if dpop {
+			return ErrUnbound
+		}
+		return ErrProof // a bound token under Bearer is a copied token (RFC 9449 §7.2)
+	}
+	if who.X5T != "" {
+		if err := proveCertificate(who.X5T, r.TLS); err != nil {
+			return err
+		}
+	}
+	if who.JKT == "" {
+		return nil
+	}
+	// Last, since it uses the proof up.
+	return v.proveKey(who.JKT, r, token)
+}
+
+func (v *Verifier) proveKey(jkt string, r *Request, token string) error {
+	proofs := r.Header["Dpop"]
+	if len(proofs) != 1 || v.cfg.Proofs == nil || v.cfg.PublicURL == "" {
+		return ErrProof
+	}
+	proven, err := v.cfg.Proofs.Prove(proofs[0], pop.Want{
+		Method: r.Method, URL: strings.TrimSuffix(v.cfg.PublicURL, "/") + r.Path, Token: token, JKT: jkt})
+	r.Nonce = proven.Nonce
+	if errors.Is(err, pop.ErrNonce) {
+		r.Nonce = v.cfg.Proofs.Nonce()
+	}
+	return err
+}
+
+// proveCertificate wants the certificate itself (RFC 8705 §3), and that it was verified: without
+// the chain the connection may have been made under a configuration that asks for none.
+func proveCertificate(x5t string, state *tls.ConnectionState) error {
+	if state == nil || len(state.PeerCertificates) == 0 || len(state.VerifiedChains) == 0 {
+		return ErrProof
+	}
+	if subtle.ConstantTimeCompare([]byte(pop.X5T(state.PeerCertificates[0])), []byte(x5t)) != 1 {
+		return ErrCertificate
+	}
+	return nil
+}
