@@ -27,6 +27,7 @@ type Inspection struct {
 	Accepted  bool            `json:"accepted"`
 	Why       string          `json:"why,omitempty"`    // why it would be refused
 	Advice    string          `json:"advice,omitempty"` // what to do about it
+	Proof     string          `json:"proof,omitempty"`  // of an accepted token: what its holder must prove; none, dpop or mtls
 	Signature string          `json:"signature,omitempty"`
 	Header    json.RawMessage `json:"header,omitempty"`
 	Claims    json.RawMessage `json:"claims,omitempty"`
@@ -37,22 +38,22 @@ type Inspection struct {
 }
 
 // Inspect says what a token is, and whether v would accept it at now. keys tell whether one
-// that is refused for another reason was signed by us at all. A leading "Bearer" and space
+// that is refused for another reason was signed by us at all. A leading scheme and space
 // around are not held against the token: it has been copied from somewhere.
 func Inspect(token string, v *identity.Verifier, keys identity.KeySource, now time.Time) Inspection {
 	token = strings.TrimSpace(token)
-	if scheme, rest, ok := strings.Cut(token, " "); ok && strings.EqualFold(scheme, "Bearer") {
+	if scheme, rest, ok := strings.Cut(token, " "); ok && (strings.EqualFold(scheme, "Bearer") || strings.EqualFold(scheme, "DPoP")) {
 		token = strings.TrimSpace(rest)
 	}
 	in := Inspection{now: now}
-	_, err := v.VerifyAt(token, now)
+	who, err := v.VerifyAt(token, now)
 	if t, parseErr := jose.Parse(token); parseErr == nil {
 		in.Header, in.Claims = t.Header, t.Claims
 		in.Signature = signature(t, keys)
 		in.Issued, in.Expires = date(t.Claims, "iat"), date(t.Claims, "exp")
 	}
 	if err == nil {
-		in.Accepted = true
+		in.Accepted, in.Proof = true, who.Proof
 		return in
 	}
 	in.Why = err.Error()
@@ -112,8 +113,6 @@ func (in *Inspection) advise(err error, v *identity.Verifier) string {
 		return "it was not made by this gateway, or was changed on the way; do not use it"
 	case errors.Is(err, identity.ErrDuplicate), errors.Is(err, identity.ErrHeader):
 		return "it was made to be read in two ways; do not use it and find out where it came from"
-	case errors.Is(err, identity.ErrProof):
-		return "it serves only the holder of its key, through `sallyport connect`"
 	case errors.Is(err, identity.ErrMalformed):
 		return "copy the token whole: three parts between two dots, in one line, nothing around it"
 	}
@@ -143,7 +142,7 @@ func printable(raw []byte) string {
 func (in Inspection) String() string {
 	var b strings.Builder
 	if in.Accepted {
-		fmt.Fprintf(&b, "accepted, for another %s\n", in.Expires.Sub(in.now).Truncate(time.Second))
+		fmt.Fprintf(&b, "accepted%s, for another %s\n", in.from(), in.Expires.Sub(in.now).Truncate(time.Second))
 	} else {
 		fmt.Fprintf(&b, "refused: %s\n", in.Why)
 		fmt.Fprintf(&b, "what to do: %s\n", in.Advice)
@@ -170,6 +169,17 @@ func (in Inspection) String() string {
 		})
 	}
 	return b.String()
+}
+
+// from says from whom alone an accepted token is taken.
+func (in Inspection) from() string {
+	switch in.Proof {
+	case identity.ProofDPoP:
+		return " from the holder of its key alone (as with `sallyport connect`)"
+	case identity.ProofMTLS:
+		return " from the holder of its client certificate alone"
+	}
+	return ""
 }
 
 func stamp(t time.Time) string {

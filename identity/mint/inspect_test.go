@@ -42,6 +42,19 @@ claims:
 		}
 	}
 
+	const thumb = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+	byCertificate := i.With(i.Claims("a"), map[string]any{"cnf": map[string]any{"x5t#S256": thumb}})
+	for _, tt := range []struct{ token, proof, want string }{
+		{good, "none", "accepted, for another 5m0s\n"},
+		{i.Bound(), "dpop", "accepted from the holder of its key alone (as with `sallyport connect`), for another 5m0s\n"},
+		{byCertificate, "mtls", "accepted from the holder of its client certificate alone, for another 5m0s\n"},
+		{"DPoP " + i.Bound(), "dpop", "accepted from the holder of its key alone (as with `sallyport connect`), for another 5m0s\n"},
+	} {
+		if in := inspect(tt.token); !in.Accepted || in.Proof != tt.proof || !strings.HasPrefix(in.String(), tt.want) {
+			t.Errorf("proof %q:\n%s\nwant %q:\n%s", in.Proof, in.String(), tt.proof, tt.want)
+		}
+	}
+
 	for _, tt := range []struct{ name, token, signature, want string }{
 		{"expired", i.Expired(), SignatureGenuine, "refused: token has expired\nwhat to do: it ended 1s ago; mint a new one with `sallyport token mint`; clients renew theirs with `sallyport token headers`\n"},
 		{"wrong audience", i.WrongAudience(), SignatureGenuine, "refused: wrong audience\nwhat to do: it is for \"https://other.example/mcp\" and this gateway takes tokens for \"http://127.0.0.1:8080/mcp\" alone; mint it at this gateway, or set publicURL to the address that clients use\n"},
@@ -53,7 +66,6 @@ claims:
 		{"confused", i.Confused(), SignatureFalse, "refused: signature algorithm not allowed for the key\n"},
 		{"forged", i.Forged(), SignatureFalse, "refused: signature does not verify\nwhat to do: it was not made by this gateway, or was changed on the way; do not use it\nnothing below is proven: the signature is not ours\n"},
 		{"foreign", i.Foreign(), SignatureUnknown, "refused: unknown signing key\nwhat to do: another installation signed it, or a key that has left since; see that --config names the gateway's own configuration, then " + mintNew + "\nnothing below is proven: the signature is not ours\n"},
-		{"bound", i.Bound(), SignatureGenuine, "refused: token is bound to a key and the request proves none\nwhat to do: it serves only the holder of its key, through `sallyport connect`\n"},
 		{"duplicate claim", i.DuplicateClaim(), "", "refused: token with two meanings: claims: the same member name twice in one object, at byte 186\nwhat to do: it was made to be read in two ways; do not use it and find out where it came from\n"},
 		{"no role", i.With(i.Claims("a"), map[string]any{"roles": []string{}}), SignatureGenuine, "refused: bad claim: roles is empty\nwhat to do: " + mintNew + "\n"},
 		{"half a token", good[:100], "", "refused: malformed token: not three parts between two dots\nwhat to do: copy the token whole: three parts between two dots, in one line, nothing around it\n"},

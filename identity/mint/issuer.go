@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"sallyport/identity"
@@ -47,6 +48,9 @@ type Request struct {
 	Roles             []string
 	TTL               time.Duration // 1 s to 15 min in whole seconds; zero: the issuer's default
 	Grant, Task       string        // empty: the token names none
+	JKT, X5T          string        // thumbprints of the key and of the certificate that the holder must prove; empty: not bound
+	Measured          string        // digest of the agent's own files, as it claims; empty: none
+	Actors            []string      // who acts for the subject, newest first; at most four
 }
 
 // Claims are the claims of a token of ours, as they stand in it.
@@ -61,6 +65,22 @@ type Claims struct {
 	IssuedAt  int64    `json:"iat"` // seconds since 1970
 	ExpiresAt int64    `json:"exp"`
 	ID        string   `json:"jti"`
+
+	Confirmation *Confirmation `json:"cnf,omitempty"` // nil: not bound
+	Measured     string        `json:"measured,omitempty"`
+	Actor        *Actor        `json:"act,omitempty"` // the newest
+}
+
+// Confirmation says what the holder of a token must prove (RFC 7800 §3.1): all that is not empty.
+type Confirmation struct {
+	JKT string `json:"jkt,omitempty"`      // RFC 9449 §6.1
+	X5T string `json:"x5t#S256,omitempty"` // RFC 8705 §3.1
+}
+
+// Actor is who acts for the subject, and for whom that one acts (RFC 8693 §4.1).
+type Actor struct {
+	Subject string `json:"sub"`
+	Actor   *Actor `json:"act,omitempty"`
 }
 
 // Mint signs a token and returns it with its claims. The error says which part of the request
@@ -77,7 +97,13 @@ func (i *Issuer) Mint(r Request) (string, Claims, error) {
 	}
 	now := i.cfg.Now().Unix()
 	c := Claims{Issuer: i.cfg.URL, Audience: i.cfg.Audience, Subject: r.Subject, ClientID: r.ClientID, Roles: r.Roles,
-		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text()}
+		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text(), Measured: r.Measured}
+	if r.JKT != "" || r.X5T != "" {
+		c.Confirmation = &Confirmation{JKT: r.JKT, X5T: r.X5T}
+	}
+	for _, subject := range slices.Backward(r.Actors) {
+		c.Actor = &Actor{Subject: subject, Actor: c.Actor}
+	}
 	token, err := i.sign("at+jwt", c)
 	if err != nil {
 		return "", Claims{}, err
@@ -126,12 +152,31 @@ func check(r Request) error {
 	for _, part := range []struct {
 		name, value string
 		optional    bool
-	}{{"subject", r.Subject, false}, {"client", r.ClientID, false}, {"grant", r.Grant, true}, {"task", r.Task, true}} {
+	}{{"subject", r.Subject, false}, {"client", r.ClientID, false}, {"grant", r.Grant, true}, {"task", r.Task, true}, {"measured digest", r.Measured, true}} {
 		if part.optional && part.value == "" {
 			continue
 		}
 		if err := identity.CheckText(part.value); err != nil {
 			return fmt.Errorf("the %s %w", part.name, err)
+		}
+	}
+	return checkHolder(r)
+}
+
+// checkHolder checks what the request says of who will hold the token.
+func checkHolder(r Request) error {
+	if r.JKT != "" && identity.CheckThumbprint(r.JKT) != nil {
+		return errors.New("the key's thumbprint is not a SHA-256 digest in base64url (RFC 7638)")
+	}
+	if r.X5T != "" && identity.CheckThumbprint(r.X5T) != nil {
+		return errors.New("the certificate's thumbprint is not a SHA-256 digest in base64url (RFC 8705)")
+	}
+	if len(r.Actors) > identity.MaxActors {
+		return fmt.Errorf("a token names at most %d actors, not %d", identity.MaxActors, len(r.Actors))
+	}
+	for _, actor := range r.Actors {
+		if err := identity.CheckText(actor); err != nil {
+			return fmt.Errorf("an actor %w", err)
 		}
 	}
 	return nil
