@@ -13,7 +13,7 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// Algorithms of tokens. "Ed25519" (RFC 9864) is read as EdDSA where the key is one.
+// Algorithms of our tokens. "Ed25519" (RFC 9864) is read as EdDSA where the key is one.
 const (
 	EdDSA = "EdDSA"
 	ES256 = "ES256"
@@ -22,18 +22,20 @@ const (
 // Key is a public key and the one algorithm that it verifies. The zero Key verifies nothing.
 type Key struct {
 	ID     string           // kid
-	Alg    string           // EdDSA or ES256
-	Public crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey on P-256
+	Alg    string           // EdDSA or ES256; of others also RS256 or PS256
+	Public crypto.PublicKey // ed25519.PublicKey, *ecdsa.PublicKey on P-256 or *rsa.PublicKey
 }
 
 // JWK is a JSON Web Key, with its members as they stand in the document. D is the private
 // half; only what [NewEd25519] and [ParseJWK] return may hold one.
 type JWK struct {
-	Kty, Crv, X, Y, D, Kid, Use, Alg string
-	KeyOps                           []string
+	Kty, Crv, X, Y, N, E, D, Kid, Use, Alg string
+	KeyOps                                 []string
 }
 
-var jwkScope = strictjson.NewScope(strictjson.NewKeySet("kty", "crv", "x", "y", "d", "kid", "use", "alg", "key_ops"), nil)
+var jwkNames = []string{"kty", "crv", "x", "y", "n", "e", "d", "kid", "use", "alg", "key_ops"}
+
+var jwkScope = strictjson.NewScope(strictjson.NewKeySet(jwkNames...), nil)
 
 // ParseJWK reads one key of any type, without judging whether it may verify; [JWK.Key] does.
 func ParseJWK(data []byte) (JWK, error) {
@@ -45,7 +47,7 @@ func ParseJWK(data []byte) (JWK, error) {
 	if err != nil {
 		return JWK{}, fmt.Errorf("read JWK: %w", err)
 	}
-	texts := map[string]*string{"kty": &k.Kty, "crv": &k.Crv, "x": &k.X, "y": &k.Y, "d": &k.D, "kid": &k.Kid, "use": &k.Use, "alg": &k.Alg}
+	texts := map[string]*string{"kty": &k.Kty, "crv": &k.Crv, "x": &k.X, "y": &k.Y, "n": &k.N, "e": &k.E, "d": &k.D, "kid": &k.Kid, "use": &k.Use, "alg": &k.Alg}
 	for _, m := range members {
 		v := m.Value().Of(data)
 		if m.Name == "key_ops" {
@@ -83,11 +85,8 @@ func Strings(raw []byte) ([]string, error) {
 // Key returns the verification key, or an error that says why the JWK may not verify tokens:
 // not for signatures, not Ed25519 or P-256, or declared for an algorithm of another kind.
 func (k JWK) Key() (Key, error) {
-	if k.Use != "" && k.Use != "sig" {
-		return Key{}, fmt.Errorf("key %q is for %q, not for signatures", k.Kid, k.Use)
-	}
-	if k.KeyOps != nil && !slices.Contains(k.KeyOps, "verify") {
-		return Key{}, fmt.Errorf("key %q may not verify: key_ops has no \"verify\"", k.Kid)
+	if err := k.mayVerify(); err != nil {
+		return Key{}, err
 	}
 	switch {
 	case k.Kty == "OKP" && k.Crv == "Ed25519":
@@ -96,6 +95,17 @@ func (k JWK) Key() (Key, error) {
 		return k.p256()
 	}
 	return Key{}, fmt.Errorf("key %q has type %q and curve %q; tokens are signed with Ed25519 or P-256", k.Kid, k.Kty, k.Crv)
+}
+
+// mayVerify returns an error where the key is declared for another use.
+func (k JWK) mayVerify() error {
+	if k.Use != "" && k.Use != "sig" {
+		return fmt.Errorf("key %q is for %q, not for signatures", k.Kid, k.Use)
+	}
+	if k.KeyOps != nil && !slices.Contains(k.KeyOps, "verify") {
+		return fmt.Errorf("key %q may not verify: key_ops has no \"verify\"", k.Kid)
+	}
+	return nil
 }
 
 func (k JWK) ed25519() (Key, error) {

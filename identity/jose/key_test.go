@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 const (
@@ -62,10 +64,15 @@ func TestSignerRefusesWithAReason(t *testing.T) {
 
 func TestKeySetTakesOnlyKeysThatVerify(t *testing.T) {
 	ok := `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + ed25519X + `"}`
-	keys, err := ParseKeySet([]byte(`{"keys":[` + ok + `,{"kty":"EC","crv":"P-256","kid":"b","x":"` + p256X + `","y":"` + p256Y + `"},
-		{"kty":"RSA","kid":"c"},{"kty":"OKP","crv":"Ed25519","use":"enc","kid":"d","x":"` + ed25519X + `"},{"kty":"OKP","crv":"Ed25519","x":"` + ed25519X + `"}]}`))
-	if err != nil || len(keys) != 2 || keys["a"].Alg != EdDSA || keys["b"].Alg != ES256 {
-		t.Errorf("ParseKeySet = %v, %v; want a and b", keys, err)
+	set, err := ParseKeySet([]byte(`{"keys":[` + ok + `,{"kty":"EC","crv":"P-256","kid":"b","x":"` + p256X + `","y":"` + p256Y + `"},
+		{"kty":"RSA","kid":"c"},{"kty":"OKP","crv":"Ed25519","use":"enc","kid":"d","x":"` + ed25519X + `"},{"kty":"OKP","crv":"Ed25519","x":"` + ed25519X + `"},
+		{"kty":"OKP","crv":"Ed25519","use":"jwt-svid","kid":"e","x":"` + ed25519X + `"},{"kty":"EC","crv":"P-384","use":"x509-svid"},{"kty":"EC","crv":"P-384","use":"x509-svid"}]}`), "jwt-svid")
+	if err != nil || len(set.ByID) != 3 || set.ByID["a"].Alg != EdDSA || set.ByID["b"].Alg != ES256 || set.ByID["e"].Alg != EdDSA {
+		t.Errorf("ParseKeySet = %v, %v; want a, b and e", set.ByID, err)
+	}
+	want := map[string]string{"c": `key "c": n or e is not a whole number in base64url, without zeros in front`, "d": `key "d" is for "enc", not for signatures`}
+	if diff := cmp.Diff(want, set.LeftOut); diff != "" {
+		t.Errorf("left out (-want +got):\n%s", diff)
 	}
 	many := make([]string, MaxKeys+1)
 	for i := range many {
@@ -73,9 +80,12 @@ func TestKeySetTakesOnlyKeysThatVerify(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, doc, want string }{
 		{"a kid twice", `{"keys":[` + ok + `,` + ok + `]}`, `read key set: kid "a" twice`},
-		{"a symmetric key", `{"keys":[` + ok + `,{"kty":"oct","kid":"s","k":"AQ"}]}`, `read key set: key "s" is symmetric`},
+		{"a symmetric key", `{"keys":[` + ok + `,{"kty":"oct","kid":"s","k":"AQ"}]}`, `read key set: key "s" is symmetric: who can verify with it can sign`},
+		{"a private key", `{"keys":[{"kty":"RSA","kid":"s","d":"AQ"}]}`, `read key set: key "s" is there with its private half: who can read it can sign`},
+		{"a kid twice, one of a kind left out", `{"keys":[{"kty":"RSA","kid":"a"},` + ok + `]}`, `read key set: kid "a" twice`},
+		{"a key that is none", `{"keys":[1]}`, "read key set: read JWK: not strict JSON: not an object"},
 		{"too many", `{"keys":[` + strings.Join(many, ",") + `]}`, "read key set: 65 keys; the limit is 64"},
-		{"too long", strings.Repeat(" ", maxSetSize+1), "read key set: longer than 1048576 bytes"},
+		{"too long", strings.Repeat(" ", MaxSetSize+1), "read key set: longer than 1048576 bytes"},
 		{"no keys", `{}`, `read key set: no member "keys"`},
 		{"no list", `{"keys":{}}`, `read key set: "keys" is not a list`},
 		{"two lists", `{"keys":[],"keys":[]}`, "read key set: the same member name twice in one object, at byte 11"},

@@ -3,6 +3,7 @@ package jose
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"sallyport/internal/strictjson"
 )
@@ -10,49 +11,75 @@ import (
 // Bounds of a key set from outside.
 const (
 	MaxKeys    = 64
-	maxSetSize = 1 << 20
+	MaxSetSize = 1 << 20 // bytes
 )
 
-// ParseKeySet reads a JWK Set (RFC 7517 §5) and returns by kid the keys that may verify
-// tokens. Keys of other kinds and uses are left out. It refuses the whole set when it holds
-// a symmetric key (published, so anybody could sign), a kid twice (two keys, one name), or
-// more than [MaxKeys].
-func ParseKeySet(data []byte) (map[string]Key, error) {
-	if len(data) > maxSetSize {
-		return nil, fmt.Errorf("read key set: longer than %d bytes", maxSetSize)
+// KeySet holds the keys of a JWK Set. The zero KeySet has none.
+type KeySet struct {
+	ByID map[string]Key // by kid: what may verify tokens of its issuer, RSA keys included
+	// LeftOut says by kid why a key of the set may not verify: of another kind or use, too weak.
+	LeftOut map[string]string
+}
+
+var setScope = strictjson.NewScope(strictjson.NewKeySet(append([]string{"keys"}, jwkNames...)...), nil)
+
+// ParseKeySet reads a JWK Set (RFC 7517 §5) of another issuer. A key counts whose use is absent,
+// "sig" or one of uses. It refuses the whole set when it holds a symmetric key or a private one
+// (published, so anybody could sign), a kid twice (two keys, one name), or more than [MaxKeys].
+func ParseKeySet(data []byte, uses ...string) (KeySet, error) {
+	if len(data) > MaxSetSize {
+		return KeySet{}, fmt.Errorf("read key set: longer than %d bytes", MaxSetSize)
 	}
-	scope := strictjson.NewScope(strictjson.NewKeySet("keys", "kty", "crv", "x", "y", "d", "kid", "use", "alg", "key_ops"), nil)
-	if err := strictjson.CheckScope(data, strictjson.Limits{Depth: 6}, scope); err != nil {
-		return nil, fmt.Errorf("read key set: %w", err)
+	if err := strictjson.CheckScope(data, strictjson.Limits{Depth: 6}, setScope); err != nil {
+		return KeySet{}, fmt.Errorf("read key set: %w", err)
 	}
 	span, ok := strictjson.Find(data, "keys")
 	if !ok {
-		return nil, errors.New("read key set: no member \"keys\"")
+		return KeySet{}, errors.New("read key set: no member \"keys\"")
 	}
 	list := span.Of(data)
 	spans, err := strictjson.Array(list)
 	if err != nil {
-		return nil, errors.New("read key set: \"keys\" is not a list")
+		return KeySet{}, errors.New("read key set: \"keys\" is not a list")
 	}
 	if len(spans) > MaxKeys {
-		return nil, fmt.Errorf("read key set: %d keys; the limit is %d", len(spans), MaxKeys)
+		return KeySet{}, fmt.Errorf("read key set: %d keys; the limit is %d", len(spans), MaxKeys)
 	}
-	keys, seen := map[string]Key{}, map[string]bool{}
+	set := KeySet{ByID: map[string]Key{}, LeftOut: map[string]string{}}
 	for _, s := range spans {
-		k, err := ParseJWK(s.Of(list))
-		if err != nil {
-			return nil, err
-		}
-		if k.Kty == "oct" {
-			return nil, fmt.Errorf("read key set: key %q is symmetric", k.Kid)
-		}
-		if seen[k.Kid] {
-			return nil, fmt.Errorf("read key set: kid %q twice", k.Kid)
-		}
-		seen[k.Kid] = true
-		if key, err := k.Key(); err == nil && k.Kid != "" { // a key without a name cannot be asked for
-			keys[k.Kid] = key
+		if err := set.add(s.Of(list), uses); err != nil {
+			return KeySet{}, fmt.Errorf("read key set: %w", err)
 		}
 	}
-	return keys, nil
+	return set, nil
+}
+
+// add takes one key of the set. An error refuses all of it.
+func (set KeySet) add(doc []byte, uses []string) error {
+	k, err := ParseJWK(doc)
+	if err != nil {
+		return err
+	}
+	_, taken := set.ByID[k.Kid]
+	_, left := set.LeftOut[k.Kid]
+	switch {
+	case k.Kty == "oct":
+		return fmt.Errorf("key %q is symmetric: who can verify with it can sign", k.Kid)
+	case k.D != "":
+		return fmt.Errorf("key %q is there with its private half: who can read it can sign", k.Kid)
+	case k.Kid == "": // cannot be asked for. Certificates in a SPIFFE bundle have no kid.
+		return nil
+	case taken || left:
+		return fmt.Errorf("kid %q twice", k.Kid)
+	}
+	if slices.Contains(uses, k.Use) {
+		k.Use = "sig"
+	}
+	key, err := k.ForeignKey()
+	if err != nil {
+		set.LeftOut[k.Kid] = err.Error()
+		return nil
+	}
+	set.ByID[k.Kid] = key
+	return nil
 }

@@ -138,7 +138,8 @@ func (t *Token) readHeader(refused []string) error {
 }
 
 // Verify checks the signature with the algorithm that belongs to the key, whatever the token
-// says of itself. The error is ErrAlgorithm or ErrSignature.
+// says of itself. The error is ErrAlgorithm or ErrSignature. A key of others (RSA) verifies
+// nothing here.
 func (t *Token) Verify(k Key) error {
 	var method jwt.SigningMethod
 	switch {
@@ -149,6 +150,10 @@ func (t *Token) Verify(k Key) error {
 	default:
 		return ErrAlgorithm
 	}
+	return t.verify(method, k)
+}
+
+func (t *Token) verify(method jwt.SigningMethod, k Key) error {
 	if err := method.Verify(t.signingInput, t.signature, k.Public); err != nil {
 		return ErrSignature // golang-jwt's own error says no more
 	}

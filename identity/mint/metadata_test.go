@@ -101,13 +101,13 @@ func TestPublishedKeysVerifyAndTellNoSecret(t *testing.T) {
 		t.Fatal("the published keys hold a private half")
 	}
 	published, err := jose.ParseKeySet(w.Body.Bytes())
-	if err != nil || len(published) != 3 {
+	if err != nil || len(published.ByID) != 3 {
 		t.Fatalf("published = %v, %v; want the retiring, the active and the next key", published, err)
 	}
 	if w.Header().Get("Cache-Control") != "public, max-age=300" || publishAhead < 2*300*time.Second {
 		t.Errorf("Cache-Control %q and %s ahead: a cached set may lack the signing key", w.Header().Get("Cache-Control"), publishAhead)
 	}
-	v := verifier(t, source(published), c.now)
+	v := verifier(t, source(published.ByID), c.now)
 	if _, err := v.VerifyToken(mustMint(t, i, reader(time.Minute))); err != nil {
 		t.Errorf("verified by the published keys: %v", err)
 	}
