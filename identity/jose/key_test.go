@@ -64,9 +64,9 @@ func TestSignerRefusesWithAReason(t *testing.T) {
 
 func TestKeySetTakesOnlyKeysThatVerify(t *testing.T) {
 	ok := `{"kty":"OKP","crv":"Ed25519","kid":"a","x":"` + ed25519X + `"}`
-	set, err := ParseKeySet([]byte(`{"keys":[` + ok + `,{"kty":"EC","crv":"P-256","kid":"b","x":"` + p256X + `","y":"` + p256Y + `"},
-		{"kty":"RSA","kid":"c"},{"kty":"OKP","crv":"Ed25519","use":"enc","kid":"d","x":"` + ed25519X + `"},{"kty":"OKP","crv":"Ed25519","x":"` + ed25519X + `"},
-		{"kty":"OKP","crv":"Ed25519","use":"jwt-svid","kid":"e","x":"` + ed25519X + `"},{"kty":"EC","crv":"P-384","use":"x509-svid"},{"kty":"EC","crv":"P-384","use":"x509-svid"}]}`), "jwt-svid")
+	set, err := ParseKeySet([]byte(`{"keys":[`+ok+`,{"kty":"EC","crv":"P-256","kid":"b","x":"`+p256X+`","y":"`+p256Y+`"},
+		{"kty":"RSA","kid":"c"},{"kty":"OKP","crv":"Ed25519","use":"enc","kid":"d","x":"`+ed25519X+`"},{"kty":"OKP","crv":"Ed25519","x":"`+ed25519X+`"},
+		{"kty":"OKP","crv":"Ed25519","use":"jwt-svid","kid":"e","x":"`+ed25519X+`"},{"kty":"EC","crv":"P-384","use":"x509-svid"},{"kty":"EC","crv":"P-384","use":"x509-svid"}]}`), "jwt-svid")
 	if err != nil || len(set.ByID) != 3 || set.ByID["a"].Alg != EdDSA || set.ByID["b"].Alg != ES256 || set.ByID["e"].Alg != EdDSA {
 		t.Errorf("ParseKeySet = %v, %v; want a, b and e", set.ByID, err)
 	}
