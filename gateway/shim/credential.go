@@ -115,11 +115,11 @@ func (g *githubCredential) Prove(ctx context.Context, issuer string) (Proof, err
 	}
 	req.Header.Set("Authorization", "Bearer "+g.token)
 	doc, err := fetchJSON(g.http, req)
-	if err != nil {
-		return Proof{}, fmt.Errorf("ask GitHub for the job's token: %w", err)
-	}
-	if doc.status != http.StatusOK {
+	switch {
+	case doc != nil && doc.status != http.StatusOK:
 		return Proof{}, fmt.Errorf("ask GitHub for the job's token: it answers %s; the job needs `permissions: id-token: write`", status(doc.status))
+	case err != nil:
+		return Proof{}, fmt.Errorf("ask GitHub for the job's token: %w", err)
 	}
 	return subject([]byte(text(find(doc.body, "value"))), "GitHub")
 }

@@ -66,7 +66,8 @@ type exchange struct {
 
 	mu     sync.Mutex // held while a token is fetched; guards what follows
 	server *server    // nil before it is found
-	grant  string
+	grant  string     // "" before there is one
+	had    bool       // a token of grant
 	nonce  string
 }
 
@@ -111,7 +112,7 @@ func (x *exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("exchange at %s: %w", x.server.Token, err)
 	}
-	return x.read(doc)
+	return x.read(doc, form)
 }
 
 // form is the request's body.
@@ -208,14 +209,16 @@ type tokenAnswer struct {
 	Description string `json:"error_description"`
 }
 
-func (x *exchange) read(doc *document) (Token, error) {
+func (x *exchange) read(doc *document, form url.Values) (Token, error) {
 	var a tokenAnswer
 	if err := json.Unmarshal(doc.body, &a); err != nil {
 		return Token{}, fmt.Errorf("exchange at %s: it answers with JSON of another shape", x.server.Token)
 	}
 	switch {
-	case a.Error == "invalid_grant" && x.grant != "":
-		return Token{}, &EndedError{Grant: x.grant, Why: a.Description}
+	case a.Error == "invalid_grant" && x.had && form.Has("authorization_details") && form.Get("grant_type") != grantBearer:
+		// The grant gave a token before. An assertion may be refused under the same name; then
+		// another one may do.
+		return Token{}, &EndedError{Grant: x.grant, Why: x.why(a.Description)}
 	case a.Error != "":
 		return Token{}, fmt.Errorf("exchange at %s: %s", x.server.Token, refusalText(a))
 	case doc.status != http.StatusOK || a.Token == "":
@@ -228,7 +231,13 @@ func (x *exchange) read(doc *document) (Token, error) {
 	if len(a.Details) == 1 && a.Details[0].Grant != "" {
 		x.grant = a.Details[0].Grant
 	}
+	x.had = x.grant != ""
 	return Token{Value: a.Token, Expires: x.cfg.Now().Add(life), Grant: x.grant, Bearer: !strings.EqualFold(a.Type, "DPoP")}, nil
+}
+
+// why is the issuer's reason without what EndedError says itself.
+func (x *exchange) why(description string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(description, "the grant "+x.grant+" ended: "), "; ask for a new one")
 }
 
 func refusalText(a tokenAnswer) string {

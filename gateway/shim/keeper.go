@@ -76,6 +76,17 @@ func (k *keeper) another(ctx context.Context, refused string) (Token, error) {
 	return f.wait(ctx)
 }
 
+// alive asks the source anew and returns an error only where the grant has ended.
+func (k *keeper) alive(ctx context.Context) error {
+	k.mu.Lock()
+	f := k.begin(ctx)
+	k.mu.Unlock()
+	if _, err := f.wait(ctx); errors.Is(err, ErrEnded) {
+		return err
+	}
+	return nil
+}
+
 // begin starts a renewal unless one is under way; mu is held. A renewal belongs to all who
 // wait for it, so it does not end with the request that began it.
 func (k *keeper) begin(ctx context.Context) *fetch {

@@ -1,7 +1,9 @@
 package shim
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 
@@ -58,7 +60,11 @@ func (c *client) answer(ctx context.Context, r *request) error {
 			}
 			continue
 		}
-		return c.pass(ctx, r.m, resp)
+		err = c.pass(ctx, r.m, resp)
+		if errors.Is(err, errCut) { // with its grant a call is cut off; then that is what to say
+			err = cmp.Or(c.s.tokens.alive(ctx), err)
+		}
+		return err
 	}
 }
 

@@ -260,3 +260,15 @@ func TestMirroredNameThatNoHeaderCanHoldIsSaid(t *testing.T) {
 		t.Errorf("error = %v; want %s", bad, want)
 	}
 }
+
+func TestCallThatIsCutOffWithItsGrantIsToldSo(t *testing.T) {
+	var g *fakeGateway
+	g = newFakeGateway(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		event(w, ": working\n\n")
+		g.end("revoked by dana")
+	})
+	c := g.talk(t.Context())
+	c.say(ping(1))
+	c.expect(`{"jsonrpc":"2.0","id":1,"error":{"code":401,"message":"task grant gr_test has ended: revoked by dana; start the task again"}}`)
+}
