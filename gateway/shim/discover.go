@@ -31,6 +31,7 @@ type resource struct {
 type server struct {
 	Issuer     string   `json:"issuer"`
 	Token      string   `json:"token_endpoint"`
+	Revocation string   `json:"revocation_endpoint"` // "" where there is none
 	GrantTypes []string `json:"grant_types_supported"`
 	Details    []string `json:"authorization_details_types_supported"`
 }
@@ -117,6 +118,9 @@ func findServer(ctx context.Context, client *http.Client, r *resource, plain boo
 	}
 	if _, err := checkURL(s.Token, plain); err != nil {
 		return nil, fmt.Errorf("the token endpoint of %s: %w", issuer, err)
+	}
+	if _, err := checkURL(s.Revocation, plain); err != nil {
+		s.Revocation = ""
 	}
 	return &s, nil
 }

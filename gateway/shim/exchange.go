@@ -59,7 +59,9 @@ const (
 	unsaidLife = time.Minute
 )
 
-type exchange struct {
+// Exchange is a [Source] that exchanges a credential at the token endpoint of the gateway's
+// issuer, found by its metadata (RFC 9728, RFC 8414). It is safe for concurrent use.
+type Exchange struct {
 	cfg  ExchangeConfig
 	url  *url.URL
 	http *http.Client
@@ -67,14 +69,13 @@ type exchange struct {
 	mu     sync.Mutex // held while a token is fetched; guards what follows
 	server *server    // nil before it is found
 	grant  string     // "" before there is one
-	had    bool       // a token of grant
 	nonce  string
+	ask    SourceAsk // the newest
+	last   Token     // the newest, of grant where that is not empty
 }
 
-// NewExchange returns a source that exchanges a credential at the token endpoint of the
-// gateway's issuer, found by its metadata (RFC 9728, RFC 8414). The first token makes a grant
-// unless one is given; the others renew it.
-func NewExchange(cfg ExchangeConfig) (Source, error) {
+// NewExchange returns a source that has exchanged nothing yet.
+func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 	u, err := checkURL(cfg.URL, cfg.PlainHTTP)
 	if err != nil {
 		return nil, err
@@ -85,12 +86,19 @@ func NewExchange(cfg ExchangeConfig) (Source, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant}, nil
+	return &Exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant}, nil
 }
 
-func (x *exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
+// Token implements [Source]. The first token makes a grant unless one was given; the others renew
+// it.
+func (x *Exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.token(ctx, ask)
+}
+
+// token is Token with mu held.
+func (x *Exchange) token(ctx context.Context, ask SourceAsk) (Token, error) {
 	if x.server == nil {
 		r, err := findResource(ctx, x.http, x.url)
 		if err != nil {
@@ -108,15 +116,44 @@ func (x *exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	doc, err := x.post(ctx, form, ask)
+	doc, err := x.post(ctx, x.server.Token, form, ask)
 	if err != nil {
 		return Token{}, fmt.Errorf("exchange at %s: %w", x.server.Token, err)
 	}
-	return x.read(doc, form)
+	t, err := x.read(doc, form)
+	if err == nil {
+		x.last, x.ask = t, ask
+	}
+	return t, err
+}
+
+// Close gives back the grant that was made here, so that it ends with whoever used it (RFC 7009).
+// Where that cannot be, it ends when it expires.
+func (x *Exchange) Close(ctx context.Context) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cfg.Grant != "" || x.last.Grant == "" || x.server.Revocation == "" {
+		return nil
+	}
+	if !x.cfg.Now().Before(x.last.Expires) { // only a token that lives can give its grant back
+		if _, err := x.token(ctx, x.ask); errors.Is(err, ErrEnded) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	doc, err := x.post(ctx, x.server.Revocation, url.Values{"token": {x.last.Value}}, x.ask)
+	if doc != nil && doc.status == http.StatusOK {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("it answers %s", status(doc.status))
+	}
+	return fmt.Errorf("give the grant back at %s: %w", x.server.Revocation, err)
 }
 
 // form is the request's body.
-func (x *exchange) form(proof Proof, ask SourceAsk) (url.Values, error) {
+func (x *Exchange) form(proof Proof, ask SourceAsk) (url.Values, error) {
 	form := url.Values{"resource": {x.url.String()}}
 	supported := x.server.GrantTypes
 	switch {
@@ -158,7 +195,7 @@ type grantDetails struct {
 	Measured  string   `json:"measured,omitempty"`
 }
 
-func (x *exchange) details(ask SourceAsk) grantDetails {
+func (x *Exchange) details(ask SourceAsk) grantDetails {
 	if x.grant != "" {
 		return grantDetails{Type: detailsOfGrant, Grant: x.grant, Measured: ask.Measured}
 	}
@@ -167,15 +204,15 @@ func (x *exchange) details(ask SourceAsk) grantDetails {
 }
 
 // post sends the form with a proof, and once more with the nonce that is wanted.
-func (x *exchange) post(ctx context.Context, form url.Values, ask SourceAsk) (*document, error) {
+func (x *Exchange) post(ctx context.Context, to string, form url.Values, ask SourceAsk) (*document, error) {
 	for again := true; ; again = false {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, x.server.Token, strings.NewReader(form.Encode()))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, to, strings.NewReader(form.Encode()))
 		if err != nil {
 			return nil, err
 		}
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		if ask.Proof != nil {
-			proof, err := ask.Proof(http.MethodPost, x.server.Token, x.nonce)
+			proof, err := ask.Proof(http.MethodPost, to, x.nonce)
 			if err != nil {
 				return nil, fmt.Errorf("prove possession of the key: %w", err)
 			}
@@ -209,13 +246,13 @@ type tokenAnswer struct {
 	Description string `json:"error_description"`
 }
 
-func (x *exchange) read(doc *document, form url.Values) (Token, error) {
+func (x *Exchange) read(doc *document, form url.Values) (Token, error) {
 	var a tokenAnswer
 	if err := json.Unmarshal(doc.body, &a); err != nil {
 		return Token{}, fmt.Errorf("exchange at %s: it answers with JSON of another shape", x.server.Token)
 	}
 	switch {
-	case a.Error == "invalid_grant" && x.had && form.Has("authorization_details") && form.Get("grant_type") != grantBearer:
+	case a.Error == "invalid_grant" && x.last.Grant != "" && form.Has("authorization_details") && form.Get("grant_type") != grantBearer:
 		// The grant gave a token before. An assertion may be refused under the same name; then
 		// another one may do.
 		return Token{}, &EndedError{Grant: x.grant, Why: x.why(a.Description)}
@@ -231,12 +268,11 @@ func (x *exchange) read(doc *document, form url.Values) (Token, error) {
 	if len(a.Details) == 1 && a.Details[0].Grant != "" {
 		x.grant = a.Details[0].Grant
 	}
-	x.had = x.grant != ""
 	return Token{Value: a.Token, Expires: x.cfg.Now().Add(life), Grant: x.grant, Bearer: !strings.EqualFold(a.Type, "DPoP")}, nil
 }
 
 // why is the issuer's reason without what EndedError says itself.
-func (x *exchange) why(description string) string {
+func (x *Exchange) why(description string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(description, "the grant "+x.grant+" ended: "), "; ask for a new one")
 }
 

@@ -33,6 +33,7 @@ import (
 type fakeIssuer struct {
 	*httptest.Server
 	forms   []url.Values
+	revoked []string
 	answer  func(form url.Values) (int, any)
 	grants  []string // grant_types_supported
 	details []string
@@ -45,7 +46,7 @@ func newFakeIssuer(t *testing.T, answer func(url.Values) (int, any)) *fakeIssuer
 		writeJSON(w, map[string]any{"resource": i.URL + "/mcp", "authorization_servers": []string{i.URL}})
 	})
 	mux.HandleFunc("/.well-known/oauth-authorization-server", func(w http.ResponseWriter, _ *http.Request) {
-		writeJSON(w, map[string]any{"issuer": i.URL, "token_endpoint": i.URL + "/oauth/token", "grant_types_supported": i.grants, "authorization_details_types_supported": i.details})
+		writeJSON(w, map[string]any{"issuer": i.URL, "token_endpoint": i.URL + "/oauth/token", "revocation_endpoint": i.URL + "/oauth/revoke", "grant_types_supported": i.grants, "authorization_details_types_supported": i.details})
 	})
 	mux.HandleFunc("POST /oauth/token", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("DPoP-Nonce", "n1")
@@ -64,6 +65,13 @@ func newFakeIssuer(t *testing.T, answer func(url.Values) (int, any)) *fakeIssuer
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v)
 	})
+	mux.HandleFunc("POST /oauth/revoke", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("DPoP") != "proof POST "+i.URL+"/oauth/revoke n1" {
+			t.Errorf("revoked with the proof %q", r.Header.Get("DPoP"))
+		}
+		i.revoked = append(i.revoked, r.PostFormValue("token"))
+		writeJSON(w, struct{}{})
+	})
 	i.Server = httptest.NewServer(mux)
 	t.Cleanup(i.Close)
 	return i
@@ -78,7 +86,7 @@ func goodAnswer(url.Values) (int, any) {
 		"authorization_details": []any{map[string]any{"type": "mcp_grant", "grant": "gr_1", "args": []any{map[string]any{"tools": "a.b"}}, "expires_in": 3600}}}
 }
 
-func (i *fakeIssuer) source(t *testing.T, cfg ExchangeConfig) Source {
+func (i *fakeIssuer) source(t *testing.T, cfg ExchangeConfig) *Exchange {
 	t.Helper()
 	cfg.URL = i.URL + "/mcp"
 	s, err := NewExchange(cfg)
@@ -338,4 +346,29 @@ func verifies(token string, public crypto.PublicKey) bool {
 		return ecdsa.Verify(k, digest[:], new(big.Int).SetBytes(sig[:32]), new(big.Int).SetBytes(sig[32:]))
 	}
 	return false
+}
+
+func TestGrantThatWasMadeIsGivenBackAndOneThatWasGivenIsNot(t *testing.T) {
+	for _, given := range []string{"", "gr_1"} {
+		i := newFakeIssuer(t, goodAnswer)
+		now := time.Unix(1_000_000, 0)
+		s := i.source(t, ExchangeConfig{Credential: FileCredential(tokenFile(t, "abc")), Grant: given, Now: func() time.Time { return now }})
+		if err := s.Close(t.Context()); err != nil || len(i.revoked) > 0 {
+			t.Errorf("before there was a token: %v, revoked %v; want nothing done", err, i.revoked)
+		}
+		if _, err := s.Token(t.Context(), exchangeAsk); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Hour)
+		if err := s.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		want, tokens := []string{"tok"}, 2 // the first has ended by now
+		if given != "" {
+			want, tokens = nil, 1
+		}
+		if diff := cmp.Diff(want, i.revoked); diff != "" || len(i.forms) != tokens {
+			t.Errorf("grant %q: %d tokens, want %d; revoked (-want +got):\n%s", given, len(i.forms), tokens, diff)
+		}
+	}
 }

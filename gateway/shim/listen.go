@@ -104,3 +104,13 @@ func (c *client) hear(ctx context.Context, session string) {
 		pause = min(2*pause, longPause)
 	}
 }
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

@@ -141,9 +141,3 @@ func (s *Shim) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // ErrStart is wrapped by the error of a Serve that came to nothing.
 var ErrStart = errors.New("not connected")
-
-// ServeListener serves every connection as a client of its own, until ctx ends. It closes ln.
-// Who may connect is the business of whoever made ln.
-func (s *Shim) ServeListener(ctx context.Context, ln net.Listener) error {
-	return s.serveListener(ctx, ln)
-}

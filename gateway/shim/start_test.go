@@ -5,11 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -187,54 +184,3 @@ func TestClientThatHasGoneEndsItsService(t *testing.T) {
 type deaf struct{}
 
 func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
-
-func TestEveryConnectionOfAListenerIsAClient(t *testing.T) {
-	g := newFakeGateway(t, answerWith(`{"jsonrpc":"2.0","id":ID,"result":{}}`))
-	s, err := New(Config{URL: g.URL + "/mcp", Source: g, Key: g.proofs.key})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp("", "shim") // the names of sockets are short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	path := filepath.Join(dir, "s")
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- s.ServeListener(ctx, ln) }()
-	var clients []net.Conn
-	for range 3 {
-		conn, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		clients = append(clients, conn)
-		if _, err := io.WriteString(conn, ping(1)+"\n"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, conn := range clients {
-		got := make([]byte, len(pong(1))+1)
-		if _, err := io.ReadFull(conn, got); err != nil || string(got) != pong(1)+"\n" {
-			t.Errorf("answer = %q, %v; want %s", got, err, pong(1))
-		}
-	}
-	stop()
-	if err := <-done; err != nil {
-		t.Errorf("ServeListener = %v; want nil", err)
-	}
-	for _, conn := range clients {
-		if _, err := conn.Read(make([]byte, 1)); err == nil {
-			t.Error("a connection is open after the end")
-		}
-		_ = conn.Close()
-	}
-	if g.minted != 1 {
-		t.Errorf("tokens = %d; want 1 for all", g.minted)
-	}
-}
