@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,21 +13,26 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"sallyport/identity"
+	"sallyport/identity/identitytest"
+	"sallyport/identity/pop"
 )
 
-// fakeGateway is a gateway as clients see one: it takes only tokens that live, with a proof of its
-// own for each request, and then hands the message to serve.
+// fakeGateway is a gateway as clients see one: it takes only tokens of its issuer that it has not
+// forgotten, with a proof of its own for each request, and then hands the message to serve.
 type fakeGateway struct {
 	*httptest.Server
 	t      *testing.T
-	proofs *fakeProofs
+	key    *pop.Key // the shim's
+	issuer *identitytest.Issuer
 	serve  func(w http.ResponseWriter, r *http.Request, body []byte)
 
 	mu     sync.Mutex // guards what follows
-	tokens map[string]time.Time
+	ahead  time.Duration
+	live   map[string]bool
 	minted int
 	ended  string // why the grant has ended
-	life   time.Duration
 	seen   []seen
 }
 
@@ -41,15 +45,35 @@ type seen struct {
 
 func newFakeGateway(t *testing.T, serve func(w http.ResponseWriter, r *http.Request, body []byte)) *fakeGateway {
 	t.Helper()
-	g := &fakeGateway{t: t, serve: serve, tokens: map[string]time.Time{}, life: time.Minute, proofs: newFakeProofs(t)}
+	key, err := pop.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &fakeGateway{t: t, key: key, serve: serve, live: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/.well-known/oauth-protected-resource/mcp", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", g.now().UTC().Format(http.TimeFormat))
 		writeJSON(w, map[string]any{"resource": g.URL + "/mcp", "authorization_servers": []string{g.URL}})
 	})
 	mux.HandleFunc("/mcp", g.mcp)
 	g.Server = httptest.NewServer(mux)
+	g.issuer = identitytest.For(t, g.URL, g.now)
 	t.Cleanup(func() { g.CloseClientConnections(); g.Close() })
 	return g
+}
+
+// now is by the gateway's clock.
+func (g *fakeGateway) now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Add(g.ahead)
+}
+
+// advance lets time pass at the gateway.
+func (g *fakeGateway) advance(d time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ahead += d
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
@@ -57,20 +81,24 @@ func writeJSON(w http.ResponseWriter, v any) {
 	_ = json.NewEncoder(w).Encode(v) // the client may have gone
 }
 
-// Token makes the gateway a Source.
+// Token makes the gateway a Source. It says when the token ends by this machine's clock.
 func (g *fakeGateway) Token(_ context.Context, ask SourceAsk) (Token, error) {
+	value := g.issuer.With(g.issuer.Claims("dev"), map[string]any{"cnf": map[string]any{"jkt": ask.JKT}, "grant": "gr_test"})
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.ended != "" {
 		return Token{}, &EndedError{Grant: "gr_test", Why: g.ended}
 	}
-	if ask.JKT != g.proofs.key.JKT() {
-		return Token{}, fmt.Errorf("asked for the key %q", ask.JKT)
-	}
 	g.minted++
-	value := fmt.Sprintf("token-%d", g.minted)
-	g.tokens[value] = time.Now().Add(g.life)
-	return Token{Value: value, Expires: g.tokens[value], Grant: "gr_test"}, nil
+	g.live[value] = true
+	return Token{Value: value, Expires: time.Now().Add(5 * time.Minute), Grant: "gr_test"}, nil
+}
+
+// tokens returns how many there were.
+func (g *fakeGateway) tokens() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.minted
 }
 
 // end revokes the grant.
@@ -78,28 +106,31 @@ func (g *fakeGateway) end(why string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.ended = why
-	clear(g.tokens)
+	clear(g.live)
 }
 
-// forget makes all tokens worthless, as a rotation does.
+// forget makes all tokens worthless.
 func (g *fakeGateway) forget() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	clear(g.tokens)
+	clear(g.live)
 }
 
 func (g *fakeGateway) mcp(w http.ResponseWriter, r *http.Request) {
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "DPoP ")
-	g.mu.Lock()
-	live := g.tokens[token].After(time.Now())
-	g.mu.Unlock()
-	challenge := ""
-	if ok && live {
-		challenge = g.proofs.check(r, g.URL+r.URL.Path, token)
+	w.Header().Set("Date", g.now().UTC().Format(http.TimeFormat))
+	req := &identity.Request{Method: r.Method, Header: r.Header, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, TLS: r.TLS}
+	_, err := g.issuer.Verifier.Verify(r.Context(), req)
+	if req.Nonce != "" {
+		w.Header().Set("DPoP-Nonce", req.Nonce)
 	}
-	if !ok || !live || challenge != "" {
-		w.Header().Set("WWW-Authenticate", `DPoP algs="ES256 EdDSA"`+challenge)
-		w.Header().Set("DPoP-Nonce", g.proofs.nonce())
+	_, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	g.mu.Lock()
+	live := g.live[token]
+	g.mu.Unlock()
+	if err != nil || !live {
+		for name, values := range identity.Challenge(g.URL, r.URL.Path, err, req.Nonce) {
+			w.Header()[name] = values
+		}
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -113,7 +144,7 @@ func (g *fakeGateway) mcp(w http.ResponseWriter, r *http.Request) {
 	g.serve(w, r, body)
 }
 
-// requests returns what was let in so far, without the server's own bookkeeping.
+// requests returns what was let in so far.
 func (g *fakeGateway) requests() []seen {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -133,7 +164,7 @@ type conversation struct {
 func (g *fakeGateway) talk(ctx context.Context, change ...func(*Config)) *conversation {
 	g.t.Helper()
 	log := &syncBuffer{}
-	cfg := Config{URL: g.URL + "/mcp", Source: g, Key: g.proofs.key, Log: logTo(log)}
+	cfg := Config{URL: g.URL + "/mcp", Source: g, Key: g.key, Log: logTo(log)}
 	for _, f := range change {
 		f(&cfg)
 	}

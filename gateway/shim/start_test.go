@@ -165,7 +165,7 @@ func TestSignalEndsWhatIsUnderWayAndTheSession(t *testing.T) {
 
 func TestClientThatHasGoneEndsItsService(t *testing.T) {
 	g := newFakeGateway(t, answerWith(`{"jsonrpc":"2.0","id":ID,"result":{}}`))
-	s, err := New(Config{URL: g.URL + "/mcp", Source: g, Key: g.proofs.key})
+	s, err := New(Config{URL: g.URL + "/mcp", Source: g, Key: g.key})
 	if err != nil {
 		t.Fatal(err)
 	}
