@@ -85,7 +85,11 @@ type Actor struct {
 
 // Mint signs a token and returns it with its claims. The error says which part of the request
 // cannot be had; then the token is empty.
-func (i *Issuer) Mint(r Request) (string, Claims, error) {
+func (i *Issuer) Mint(r Request) (string, Claims, error) { return i.mint(r, i.cfg.Now()) }
+
+// mint is Mint by a clock that has been read already: who has measured the token's life by it
+// gets exactly that.
+func (i *Issuer) mint(r Request, at time.Time) (string, Claims, error) {
 	if i.cfg.URL == "" || i.cfg.Audience == "" || i.cfg.Keys == nil {
 		return "", Claims{}, errors.New("a token issuer needs its URL, an audience and keys")
 	}
@@ -95,20 +99,31 @@ func (i *Issuer) Mint(r Request) (string, Claims, error) {
 	if err := check(r); err != nil {
 		return "", Claims{}, err
 	}
-	now := i.cfg.Now().Unix()
+	now := at.Unix()
 	c := Claims{Issuer: i.cfg.URL, Audience: i.cfg.Audience, Subject: r.Subject, ClientID: r.ClientID, Roles: r.Roles,
-		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text(), Measured: r.Measured}
-	if r.JKT != "" || r.X5T != "" {
-		c.Confirmation = &Confirmation{JKT: r.JKT, X5T: r.X5T}
-	}
-	for _, subject := range slices.Backward(r.Actors) {
-		c.Actor = &Actor{Subject: subject, Actor: c.Actor}
-	}
+		Grant: r.Grant, Task: r.Task, IssuedAt: now, ExpiresAt: now + int64(r.TTL/time.Second), ID: rand.Text(),
+		Confirmation: confirmation(r.JKT, r.X5T), Measured: r.Measured, Actor: actor(r.Actors)}
 	token, err := i.sign("at+jwt", c)
 	if err != nil {
 		return "", Claims{}, err
 	}
 	return token, c, nil
+}
+
+// confirmation is nil where a token is bound to nothing.
+func confirmation(jkt, x5t string) *Confirmation {
+	if jkt == "" && x5t == "" {
+		return nil
+	}
+	return &Confirmation{JKT: jkt, X5T: x5t}
+}
+
+// actor nests who acts for the subject, given newest first.
+func actor(names []string) (newest *Actor) {
+	for _, name := range slices.Backward(names) {
+		newest = &Actor{Subject: name, Actor: newest}
+	}
+	return newest
 }
 
 // assertionTTL is the life of an assertion: long enough for one request to a token endpoint.
