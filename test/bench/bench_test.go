@@ -81,7 +81,7 @@ func TestLoadCountsOnlyRightReplies(t *testing.T) {
 			defer srv.Close()
 			addr := srv.Listener.Addr().String()
 			r, err := load(loadSpec{Addr: addr, Callers: 2, Duration: 30 * time.Millisecond, Want: 300,
-				Call: callSpec{Path: "/mcp", Host: addr, Size: 300, Tool: toolName(0)}})
+				Call: callSpec{Path: "/mcp", Host: addr, Size: 300, Tool: toolName(0)}}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

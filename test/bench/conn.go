@@ -18,6 +18,8 @@ type caller struct {
 	conn net.Conn
 	in   *bufio.Reader
 	body []byte
+
+	nonce string // the newest that the gateway has sent for proofs
 }
 
 func (c *caller) dial() error {
@@ -61,6 +63,9 @@ func (c *caller) read() (status int, err error) {
 	h, err := readHead(c.in)
 	if err != nil {
 		return 0, err
+	}
+	if h.nonce != "" {
+		c.nonce = h.nonce
 	}
 	c.body = c.body[:0]
 	switch {
@@ -114,6 +119,7 @@ type head struct {
 	length  int // -1: not said
 	chunked bool
 	close   bool
+	nonce   string // DPoP-Nonce
 }
 
 func readHead(in *bufio.Reader) (head, error) {
@@ -145,6 +151,8 @@ func readHead(in *bufio.Reader) (head, error) {
 			}
 		case asciiEqual(name, "transfer-encoding"):
 			h.chunked = asciiEqual(value, "chunked")
+		case asciiEqual(name, "dpop-nonce"):
+			h.nonce = string(value)
 		case asciiEqual(name, "connection"):
 			h.close = asciiEqual(value, "close")
 		}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"sallyport/identity/pop"
 )
 
 // loadSpec is what a load process reads from its standard input.
@@ -18,6 +20,7 @@ type loadSpec struct {
 	Want     int  // length of every reply; 0: any
 	AnyID    bool // the reply need not carry the request's id: it is a file
 	Call     callSpec
+	Grant    *grantSpec // the load gets its token itself, of a grant of its own; nil: Call has one
 }
 
 // loadResult is what it prints.
@@ -37,7 +40,11 @@ func loadMain(args []string) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
 		return fmt.Errorf("read the load: %w", err)
 	}
-	result, err := load(spec)
+	key, err := spec.authorize()
+	if err != nil {
+		return err
+	}
+	result, err := load(spec, key)
 	if err != nil {
 		return err
 	}
@@ -45,8 +52,9 @@ func loadMain(args []string) error {
 }
 
 // load runs a closed loop: each caller sends its next request when the reply to the one
-// before has come.
-func load(spec loadSpec) (loadResult, error) {
+// before has come. With a key each request carries a proof of it, made outside the time that is
+// measured.
+func load(spec loadSpec, key *pop.Key) (loadResult, error) {
 	type own struct {
 		took  []time.Duration
 		errs  int
@@ -67,15 +75,24 @@ func load(spec loadSpec) (loadResult, error) {
 		wg.Go(func() {
 			o, r, c := &owns[i], requests[i], caller{addr: spec.Addr}
 			defer c.close()
+			prove := prover{spec: spec.Call, key: key}
 			o.took = make([]time.Duration, 0, 1<<16)
 			for n := i; ; n += spec.Callers {
 				r.number(n)
+				request, err := prove.request(r, c.nonce)
 				before := time.Now()
 				if !before.Before(end) {
 					return
 				}
-				status, body, err := c.call(r.bytes)
+				var status int
+				var body []byte
+				if err == nil {
+					status, body, err = c.call(request)
+				}
 				took := time.Since(before)
+				if err == nil && prove.again(status, c.nonce) {
+					continue // it only fetched the nonce
+				}
 				if err == nil {
 					err = checkReply(r, spec, status, body)
 				}

@@ -15,6 +15,7 @@ import (
 var roles = map[string]func(args []string) error{
 	"load":         loadMain,
 	"streams":      streamsMain,
+	"revoke":       revokeMain,
 	"upstream":     upstreamMain,
 	"reverseproxy": reverseProxyMain,
 	"fileserver":   fileServerMain,
@@ -61,7 +62,7 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, lists, rules, streams, federation, stdio or starts")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, lists, rules, streams, federation, stdio, starts or identity")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -82,6 +83,7 @@ func conduct() error {
 		{"federation", b.federation},
 		{"stdio", b.stdio},
 		{"starts", b.starts},
+		{"identity", b.identity},
 	} {
 		if o.only != "" && o.only != group.name {
 			continue

@@ -23,6 +23,7 @@ type callSpec struct {
 	Size  int    // of the body, in bytes
 	Tool  string // to call; "" lists the tools
 	Vary  bool   // another argument value in every call, so that no decision is cached
+	Bound bool   // Token is bound to a key: every call carries a proof of it
 }
 
 // rendered is a request whose id, and path argument where it varies, are written in place.
@@ -30,6 +31,7 @@ type rendered struct {
 	bytes []byte
 	id    int // offset of the id
 	vary  int // offset of the digits of the varying argument; -1: none
+	proof int // offset where a header with a proof may stand
 }
 
 const meta = `"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}`
@@ -48,13 +50,16 @@ func render(spec callSpec) (*rendered, error) {
 		}
 	}
 	auth := ""
-	if spec.Token != "" {
+	switch {
+	case spec.Bound:
+		auth = "Authorization: DPoP " + spec.Token + "\r\n"
+	case spec.Token != "":
 		auth = "Authorization: Bearer " + spec.Token + "\r\n"
 	}
 	header := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\n%sContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
 		"MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: %s\r\n%sContent-Length: %d\r\n\r\n",
 		spec.Path, spec.Host, auth, method, name, len(body))
-	r := &rendered{bytes: []byte(header + body), id: len(header) + len(idPrefix), vary: -1}
+	r := &rendered{bytes: []byte(header + body), id: len(header) + len(idPrefix), vary: -1, proof: strings.Index(header, "\r\n") + 2}
 	if spec.Vary {
 		r.vary = bytes.LastIndex(r.bytes, []byte("/srv/docs/"+varyMark)) + len("/srv/docs/")
 	}

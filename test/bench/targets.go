@@ -92,6 +92,7 @@ func buildGateway(ctx context.Context, dir string) (string, error) {
 type gateway struct {
 	*process
 	binary, config string
+	socket         string // where it takes acts
 }
 
 // benchPath is where the gateway serves the one server of gatewayUp.
@@ -116,7 +117,7 @@ func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies strin
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{binary: b.binary, config: filepath.Join(dir, "sallyport.yaml")}
+	g := &gateway{binary: b.binary, config: filepath.Join(dir, "sallyport.yaml"), socket: filepath.Join(dir, "state", "admin.sock")}
 	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\npolicies: %s\nmcpServers:\n%s", addr, admin, policies, servers)
 	if err := os.WriteFile(g.config, []byte(config), 0o600); err != nil {
 		return nil, err
