@@ -50,25 +50,51 @@ func document(i *Issuer, publicURL, path string) ([]byte, bool) {
 	return resourceMetadata(publicURL, resource), true
 }
 
-// serverMetadata is RFC 8414 §2. It offers no endpoint where a client could register or log
-// in: response_types_supported is required and therefore there, and empty.
+// proofAlgorithms are those of DPoP proofs, assertionAlgorithms those of what others sign.
+var (
+	proofAlgorithms     = []string{"ES256", "EdDSA"}
+	assertionAlgorithms = []string{"ES256", "EdDSA", "RS256", "PS256"}
+)
+
+// serverMetadata is RFC 8414 §2, with RFC 8705 §3.3, RFC 9396 §10 and RFC 9449 §5.1. It offers
+// no endpoint where a client could register or log in: response_types_supported is required
+// and therefore there, and empty.
 func serverMetadata(publicURL string) []byte {
 	return toJSON(struct {
-		Issuer        string   `json:"issuer"`
-		KeySet        string   `json:"jwks_uri"`
-		ResponseTypes []string `json:"response_types_supported"`
-		GrantTypes    []string `json:"grant_types_supported"`
-	}{publicURL, publicURL + identity.KeySetPath, []string{}, []string{}})
+		Issuer         string   `json:"issuer"`
+		KeySet         string   `json:"jwks_uri"`
+		Token          string   `json:"token_endpoint"`
+		Revoke         string   `json:"revocation_endpoint"`
+		Introspect     string   `json:"introspection_endpoint"`
+		ResponseTypes  []string `json:"response_types_supported"`
+		GrantTypes     []string `json:"grant_types_supported"`
+		TokenAuth      []string `json:"token_endpoint_auth_methods_supported"`
+		TokenAlgs      []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+		RevokeAuth     []string `json:"revocation_endpoint_auth_methods_supported"`
+		IntrospectAuth []string `json:"introspection_endpoint_auth_methods_supported"`
+		IntrospectAlgs []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
+		Proofs         []string `json:"dpop_signing_alg_values_supported"`
+		Certificates   bool     `json:"tls_client_certificate_bound_access_tokens"`
+		Details        []string `json:"authorization_details_types_supported"`
+	}{publicURL, publicURL + identity.KeySetPath, publicURL + TokenPath, publicURL + RevokePath, publicURL + IntrospectPath,
+		[]string{}, []string{grantExchange, grantBearer, grantClient},
+		[]string{"private_key_jwt"}, assertionAlgorithms,
+		[]string{"none"}, // possession of the token, and of its key, is what counts
+		[]string{"private_key_jwt"}, assertionAlgorithms,
+		proofAlgorithms, true, []string{detailType}})
 }
 
 // resourceMetadata is RFC 9728 §2; resource is exactly the URL that was asked about (§3.3).
 func resourceMetadata(publicURL, path string) []byte {
 	return toJSON(struct {
-		Resource string   `json:"resource"`
-		Servers  []string `json:"authorization_servers"`
-		Methods  []string `json:"bearer_methods_supported"`
-		Name     string   `json:"resource_name"`
-	}{publicURL + path, []string{publicURL}, []string{"header"}, "Sallyport"})
+		Resource     string   `json:"resource"`
+		Servers      []string `json:"authorization_servers"`
+		Methods      []string `json:"bearer_methods_supported"`
+		Name         string   `json:"resource_name"`
+		Proofs       []string `json:"dpop_signing_alg_values_supported"`
+		Certificates bool     `json:"tls_client_certificate_bound_access_tokens"`
+		Details      []string `json:"authorization_details_types_supported"`
+	}{publicURL + path, []string{publicURL}, []string{"header"}, "Sallyport", proofAlgorithms, true, []string{detailType}})
 }
 
 func toJSON(v any) []byte {

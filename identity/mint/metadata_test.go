@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sallyport/identity"
 	"sallyport/identity/jose"
 )
@@ -36,10 +38,12 @@ func TestResourceIsTheURLAskedAbout(t *testing.T) {
 			Resource string   `json:"resource"`
 			Servers  []string `json:"authorization_servers"`
 			Methods  []string `json:"bearer_methods_supported"`
+			Proofs   []string `json:"dpop_signing_alg_values_supported"`
 		}
 		w := ask(h, "GET", path)
 		err := json.Unmarshal(w.Body.Bytes(), &doc)
-		if err != nil || doc.Resource != resource || len(doc.Servers) != 1 || doc.Servers[0] != url || len(doc.Methods) != 1 || doc.Methods[0] != "header" {
+		if err != nil || doc.Resource != resource || len(doc.Servers) != 1 || doc.Servers[0] != url || len(doc.Methods) != 1 || doc.Methods[0] != "header" ||
+			len(doc.Proofs) != 2 {
 			t.Errorf("%s = %s, %v; want resource %s of %s", path, w.Body, err, resource, url)
 		}
 		if w.Code != 200 || w.Header().Get("Content-Type") != "application/json" {
@@ -48,19 +52,29 @@ func TestResourceIsTheURLAskedAbout(t *testing.T) {
 	}
 }
 
-func TestServerMetadataOffersNoEndpointToGoTo(t *testing.T) {
+// What is offered is there, and nothing where a client could register or log in.
+func TestServerMetadataNamesTheEndpointsThatThereAre(t *testing.T) {
 	w := ask(Handler(issuer(open(t, keyDir(t), nil), nil), url), "GET", "/.well-known/oauth-authorization-server")
-	var doc map[string]any
-	if err := json.Unmarshal(w.Body.Bytes(), &doc); err != nil {
+	var got map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if doc["issuer"] != url || doc["jwks_uri"] != url+"/.well-known/jwks.json" {
-		t.Errorf("metadata = %v", doc)
+	algs := []any{"ES256", "EdDSA", "RS256", "PS256"}
+	want := map[string]any{
+		"issuer": url, "jwks_uri": url + "/.well-known/jwks.json",
+		"token_endpoint": url + "/oauth/token", "revocation_endpoint": url + "/oauth/revoke", "introspection_endpoint": url + "/oauth/introspect",
+		"response_types_supported": []any{},
+		"grant_types_supported": []any{"urn:ietf:params:oauth:grant-type:token-exchange",
+			"urn:ietf:params:oauth:grant-type:jwt-bearer", "client_credentials"},
+		"token_endpoint_auth_methods_supported": []any{"private_key_jwt"}, "token_endpoint_auth_signing_alg_values_supported": algs,
+		"revocation_endpoint_auth_methods_supported":    []any{"none"},
+		"introspection_endpoint_auth_methods_supported": []any{"private_key_jwt"}, "introspection_endpoint_auth_signing_alg_values_supported": algs,
+		"dpop_signing_alg_values_supported":          []any{"ES256", "EdDSA"},
+		"tls_client_certificate_bound_access_tokens": true,
+		"authorization_details_types_supported":      []any{"mcp_grant"},
 	}
-	for name := range doc {
-		if strings.HasSuffix(name, "_endpoint") {
-			t.Errorf("%s is offered and not there", name)
-		}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
 }
 
