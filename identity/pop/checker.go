@@ -10,6 +10,7 @@ const (
 	defaultWindow = time.Minute
 	// futureSlack is how far ahead of our clock a proof may say it was made.
 	futureSlack      = 5 * time.Second
+	maxAge           = 100 * 365 * 24 * 3600 // seconds; more would not fit a time.Duration for long
 	defaultMaxPerKey = 1 << 16
 	defaultMaxKeys   = 1 << 16
 )
@@ -113,7 +114,7 @@ func (c *Checker) Prove(proof string, w Want) (Proven, error) {
 
 // accept holds the proof against the request.
 func (c *Checker) accept(cl claims, w Want, now time.Time) error {
-	issued := time.Unix(cl.issued, 0)
+	age := time.Duration(min(max(now.Unix()-cl.issued, -maxAge), maxAge)) * time.Second // iat has no fractions
 	switch {
 	case cl.method != w.Method || w.Method == "":
 		return fmt.Errorf("%w: htm is another method than the request's", ErrProof)
@@ -121,10 +122,10 @@ func (c *Checker) accept(cl claims, w Want, now time.Time) error {
 		return fmt.Errorf("%w: htu is another URL than the request's; clients must use the configured publicURL", ErrProof)
 	case w.Token != "" && subtle.ConstantTimeCompare([]byte(cl.hash), []byte(hash(w.Token))) != 1:
 		return fmt.Errorf("%w: ath is not the hash of the request's token", ErrProof)
-	case issued.After(now.Add(futureSlack)):
-		return fmt.Errorf("%w: it was made %s in the future; set the clocks of both machines by NTP", ErrProof, issued.Sub(now).Round(time.Second))
-	case now.Sub(issued) > c.window:
-		return fmt.Errorf("%w: it was made %s ago; set the clocks of both machines by NTP", ErrProof, now.Sub(issued).Round(time.Second))
+	case age < -futureSlack:
+		return fmt.Errorf("%w: it was made %s in the future; set the clocks of both machines by NTP", ErrProof, -age)
+	case age > c.window:
+		return fmt.Errorf("%w: it was made %s ago; set the clocks of both machines by NTP", ErrProof, age)
 	}
 	return nil
 }
