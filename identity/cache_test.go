@@ -117,25 +117,3 @@ func TestZeroPrincipalIsNobody(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkVerifyCached(b *testing.B) {
-	i := identitytest.New(b)
-	h := identitytest.Header(i.Mint("alice", "reader"))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := i.Verifier.Verify(b.Context(), &identity.Request{Header: h}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkVerifyUncached(b *testing.B) {
-	i := identitytest.New(b)
-	tok := i.Mint("alice", "reader")
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := i.Verifier.VerifyAt(tok, i.Now()); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"strings"
 
 	"sallyport/identity/pop"
@@ -32,8 +33,13 @@ func (v *Verifier) prove(who *Principal, r *Request, token string, dpop bool) er
 
 func (v *Verifier) proveKey(jkt string, r *Request, token string) error {
 	proofs := r.Header["Dpop"]
-	if len(proofs) != 1 || v.cfg.Proofs == nil || v.cfg.PublicURL == "" {
+	switch {
+	case v.cfg.Proofs == nil || v.cfg.PublicURL == "":
+		return fmt.Errorf("%w that could be checked here", ErrProof)
+	case len(proofs) == 0:
 		return ErrProof
+	case len(proofs) > 1: // which of them another reader would take is its own affair
+		return fmt.Errorf("%w: more than one DPoP header", ErrProof)
 	}
 	proven, err := v.cfg.Proofs.Prove(proofs[0], pop.Want{
 		Method: r.Method, URL: strings.TrimSuffix(v.cfg.PublicURL, "/") + r.Path, Token: token, JKT: jkt})

@@ -1,7 +1,11 @@
 package identity_test
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"sallyport/identity"
 )
@@ -21,6 +25,26 @@ func TestChallengePointsToTheMetadataOfTheResource(t *testing.T) {
 			if got := identity.Challenge(publicURL, path, nil, "").Get("WWW-Authenticate"); got != want {
 				t.Errorf("Challenge(%q, %q) = %s; want %s", publicURL, path, got, want)
 			}
+		}
+	}
+}
+
+func TestChallengeTellsOfTheNonceAndNothingElse(t *testing.T) {
+	const bearer = `Bearer resource_metadata="https://gw.example/.well-known/oauth-protected-resource/mcp"`
+	for _, tt := range []struct {
+		err   error
+		nonce string
+		want  http.Header
+	}{
+		{identity.ErrNonce, "n", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA", error="use_dpop_nonce"`}, "Dpop-Nonce": {"n"}}},
+		{fmt.Errorf("wrapped: %w", identity.ErrNonce), "n", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA", error="use_dpop_nonce"`}, "Dpop-Nonce": {"n"}}},
+		{identity.ErrExpired, "", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA"`}}},
+		{identity.ErrReplay, "", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA"`}}},
+		{identity.ErrProofsFull, "", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA"`}}},
+		{nil, "", http.Header{"Www-Authenticate": {bearer, `DPoP algs="ES256 EdDSA"`}}},
+	} {
+		if diff := cmp.Diff(tt.want, identity.Challenge("https://gw.example", "/mcp", tt.err, tt.nonce)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", tt.err, diff)
 		}
 	}
 }
