@@ -70,9 +70,10 @@ func (r *Relay) Run(ctx context.Context, l net.Listener) error {
 // greeted returns the endpoint that a client asks for first, and "" where its first line is a
 // message, which stays to be read.
 func greeted(in *bufio.Reader) string {
-	head, err := in.Peek(len(greeting))
-	if err != nil || string(head) != greeting {
-		return ""
+	for i := range greeting { // a message may be shorter than a greeting
+		if head, err := in.Peek(i + 1); err != nil || head[i] != greeting[i] {
+			return ""
+		}
 	}
 	line, err := in.ReadSlice('\n')
 	if err != nil {

@@ -61,6 +61,28 @@ func TestAClientThatNamesNoEndpointLosesNoByte(t *testing.T) {
 	}
 }
 
+func TestAShortMessageIsNotWaitedFor(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &agent.Relay{Log: slog.New(slog.DiscardHandler), Serve: func(_ context.Context, _ string, in io.Reader, out io.Writer) {
+		_, _ = io.CopyN(out, in, 3)
+	}}
+	ended := make(chan struct{})
+	go func() { _ = r.Run(t.Context(), l); close(ended) }()
+	defer func() { _ = l.Close(); <-ended }()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "{}\n")
+	if got, err := io.ReadAll(conn); string(got) != "{}\n" { // while the client says no more, and does not hang up
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
 func TestARunThatHasEndedIsSaid(t *testing.T) {
 	err := agent.Join(t.Context(), filepath.Join(t.TempDir(), "gone"), "", strings.NewReader(""), io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "reach `sallyport run`, inside which this runs") || !strings.Contains(err.Error(), "has it ended?") {
