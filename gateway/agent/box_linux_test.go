@@ -73,7 +73,8 @@ func (p *person) run(t *testing.T) (out, log string, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text), said.String(), proc.Wait()
+	err = proc.Wait() // and no more is logged
+	return string(text), said.String(), err
 }
 
 // TestAnAgentSeesItsFolderAndNothingElseOfHOME lists what a shell in the box finds.
