@@ -11,7 +11,7 @@ import (
 	"sallyport/identity/jose"
 )
 
-const thumb = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
+const thumbprint = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"
 
 func TestTokenSaysWhoHoldsIt(t *testing.T) {
 	c := newClock()
@@ -24,9 +24,9 @@ func TestTokenSaysWhoHoldsIt(t *testing.T) {
 		actors []string
 	}{
 		{func(*Request) {}, `{}`, "none", nil},
-		{func(r *Request) { r.JKT = thumb }, `{"cnf":{"jkt":"` + thumb + `"}}`, "dpop", nil},
-		{func(r *Request) { r.X5T = thumb }, `{"cnf":{"x5t#S256":"` + thumb + `"}}`, "mtls", nil},
-		{func(r *Request) { r.JKT, r.X5T = thumb, thumb }, `{"cnf":{"jkt":"` + thumb + `","x5t#S256":"` + thumb + `"}}`, "dpop", nil},
+		{func(r *Request) { r.JKT = thumbprint }, `{"cnf":{"jkt":"` + thumbprint + `"}}`, "dpop", nil},
+		{func(r *Request) { r.X5T = thumbprint }, `{"cnf":{"x5t#S256":"` + thumbprint + `"}}`, "mtls", nil},
+		{func(r *Request) { r.JKT, r.X5T = thumbprint, thumbprint }, `{"cnf":{"jkt":"` + thumbprint + `","x5t#S256":"` + thumbprint + `"}}`, "dpop", nil},
 		{func(r *Request) { r.Measured = "sha256:x" }, `{"measured":"sha256:x"}`, "none", nil},
 		{func(r *Request) { r.Actors = []string{"new", "old"} }, `{"act":{"sub":"new","act":{"sub":"old"}}}`, "none", []string{"new", "old"}},
 	} {
@@ -65,8 +65,8 @@ func TestMintBindsToNothingHalf(t *testing.T) {
 		want   string
 	}{
 		{func(r *Request) { r.JKT = "x" }, "the key's thumbprint is not a SHA-256 digest in base64url (RFC 7638)"},
-		{func(r *Request) { r.JKT = thumb + "=" }, "the key's thumbprint is not a SHA-256 digest in base64url (RFC 7638)"},
-		{func(r *Request) { r.X5T = strings.ToUpper(thumb) + "A" }, "the certificate's thumbprint is not a SHA-256 digest in base64url (RFC 8705)"},
+		{func(r *Request) { r.JKT = thumbprint + "=" }, "the key's thumbprint is not a SHA-256 digest in base64url (RFC 7638)"},
+		{func(r *Request) { r.X5T = strings.ToUpper(thumbprint) + "A" }, "the certificate's thumbprint is not a SHA-256 digest in base64url (RFC 8705)"},
 		{func(r *Request) { r.Measured = "a\nb" }, "the measured digest holds a control character"},
 		{func(r *Request) { r.Actors = []string{"a", ""} }, "an actor is empty"},
 		{func(r *Request) { r.Actors = []string{"a", "b", "c", "d", "e"} }, "a token names at most 4 actors, not 5"},
