@@ -124,18 +124,17 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 
 // Codes of a [Refusal] (RFC 6749 §5.2, RFC 8707 §2, RFC 9396 §5, RFC 9449 §5).
 const (
-	codeRequest   = "invalid_request"
-	codeClient    = "invalid_client"
-	codeGrant     = "invalid_grant"
-	codeType      = "unsupported_grant_type"
-	codeTarget    = "invalid_target"
-	codeDetails   = "invalid_authorization_details"
-	codeProof     = "invalid_dpop_proof"
-	codeNonce     = "use_dpop_nonce"
-	codeDenied    = "access_denied"
-	codeNotNow    = "temporarily_unavailable"
-	codeBroken    = "server_error"
-	codeTokenType = "unsupported_token_type"
+	codeRequest = "invalid_request"
+	codeClient  = "invalid_client"
+	codeGrant   = "invalid_grant"
+	codeType    = "unsupported_grant_type"
+	codeTarget  = "invalid_target"
+	codeDetails = "invalid_authorization_details"
+	codeProof   = "invalid_dpop_proof"
+	codeNonce   = "use_dpop_nonce"
+	codeDenied  = "access_denied"
+	codeNotNow  = "temporarily_unavailable"
+	codeBroken  = "server_error"
 )
 
 // Refusal is why something was not done, in words for the person who asked: what was wrong,

@@ -57,20 +57,25 @@ func (a *Authority) draft(by Asker, ask Ask, now time.Time) (grant.Grant, error)
 	if err := times(&g, ask, parent, now); err != nil {
 		return grant.Grant{}, err
 	}
-	for _, part := range []struct{ name, value string }{{"key", g.JKT}, {"certificate", g.X5T}} {
-		if part.value != "" && identity.CheckThumbprint(part.value) != nil {
-			return grant.Grant{}, refuse(codeRequest, "the %s's thumbprint is not a SHA-256 digest in base64url; take it from the tool that made the %s", part.name, part.name)
-		}
-	}
 	for _, c := range ask.Args {
 		if err := a.cfg.Constraint(c); err != nil {
 			return grant.Grant{}, &Refusal{Code: codeDetails, Message: "the constraint for " + c.Tools + ": " + err.Error(), Status: 400, err: err}
 		}
 	}
-	if g.JKT == "" && g.X5T == "" && a.cfg.RequireProof(g.Roles) {
-		return grant.Grant{}, needsKey(g.Roles)
+	return g, a.checkKey(&g)
+}
+
+// checkKey refuses a key that no token could be bound to, and none where one is needed.
+func (a *Authority) checkKey(g *grant.Grant) error {
+	for _, part := range []struct{ name, value string }{{"key", g.JKT}, {"certificate", g.X5T}} {
+		if part.value != "" && identity.CheckThumbprint(part.value) != nil {
+			return refuse(codeRequest, "the %s's thumbprint is not a SHA-256 digest in base64url; take it from the tool that made the %s", part.name, part.name)
+		}
 	}
-	return g, nil
+	if g.JKT == "" && g.X5T == "" && a.cfg.RequireProof(g.Roles) {
+		return needsKey(g.Roles)
+	}
+	return nil
 }
 
 // needsKey is the refusal of access without a key where one is required.
@@ -197,6 +202,10 @@ func times(g *grant.Grant, ask Ask, parent *grant.Grant, now time.Time) error {
 		return refuse(codeRequest, "a grant lives from 1s to 24h, not %s; ask for a shorter life (--ttl) and make a new one when the task goes on", ttl)
 	}
 	g.Expires = begin.Add(ttl)
+	// In whole seconds, as tokens: one of a grant's whole life would else lack its last.
+	if up := g.Expires.Add(time.Second - 1).Truncate(time.Second); !up.After(begin.Add(MaxGrantTTL)) {
+		g.Expires = up
+	}
 	return nil
 }
 

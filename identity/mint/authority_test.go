@@ -168,3 +168,15 @@ func TestStoreThatFailsIsNotBlamedOnTheAsker(t *testing.T) {
 		t.Errorf("%d %s; want 503", r.Status, r.Message)
 	}
 }
+
+// A token that is asked for the whole life of its grant gets it, wherever in a second both are made.
+func TestGrantOfASecondIsLongEnoughForAToken(t *testing.T) {
+	d := newDesk(t)
+	d.clock.Time = time.Unix(1_800_000_000, 999_000_000)
+	g := d.grant(dev(), Ask{TTL: time.Second, Implicit: true})
+	d.clock.pass(5 * time.Millisecond)
+	_, who := d.token(dev(), TokenAsk{Grant: g.ID, TTL: time.Second})
+	if who.Expires.Sub(who.IssuedAt) != time.Second || !who.Expires.Equal(g.Expires) || !g.Implicit {
+		t.Errorf("token ends at %s, its grant %+v", who.Expires, g)
+	}
+}

@@ -118,7 +118,8 @@ func (a *Authority) within(g *grant.Grant, root string) bool {
 // mayHold refuses tokens with a role that the rule by which the asker got the grant does not
 // give him any more.
 func (a *Authority) mayHold(by Asker, g *grant.Grant) error {
-	if by.Operator || by.AnyRole || by.Via != g.Via || g.Parent != "" {
+	root, ok := a.cfg.Grants.Get(g.Root)
+	if by.Operator || by.AnyRole || ok && by.Via != root.Via {
 		return nil
 	}
 	for _, role := range g.Roles {
@@ -176,7 +177,8 @@ func proofOf(jkt, x5t string) string {
 	return "bearer"
 }
 
-// askerOf is the holder of a token of ours. Without a live grant he is nobody.
+// askerOf is the holder of a token of ours: what its grant says, not what the token repeats of it.
+// Without a live grant he is nobody.
 func (a *Authority) askerOf(who *identity.Principal) (Asker, error) {
 	live, err := a.cfg.Grants.Find(who.Grant)
 	if err != nil {
@@ -186,6 +188,6 @@ func (a *Authority) askerOf(who *identity.Principal) (Asker, error) {
 	if g.Subject != who.Subject || who.Subject == "" {
 		return Asker{}, errors.New("the token and its grant have different subjects")
 	}
-	return Asker{Name: who.Subject, Subject: who.Subject, Issuer: g.Issuer, ClientID: who.ClientID, Roles: who.Roles,
-		Grant: who.Grant, Actors: who.Actors, Until: who.Expires, Via: "token"}, nil
+	return Asker{Name: who.Subject, Subject: who.Subject, Issuer: g.Issuer, ClientID: g.ClientID, Roles: g.Roles,
+		Grant: g.ID, Actors: g.Actors, Until: who.Expires, Via: "token"}, nil
 }

@@ -48,7 +48,7 @@ func TestChildIsNoWiderThanItsParent(t *testing.T) {
 	d := newDesk(t)
 	parent := d.grant(dev(), Ask{Roles: []string{"reader"}, Tools: []string{"files.read_*"}, MaxCalls: 5, TTL: 30 * time.Minute, JKT: thumb('k')})
 	by := d.holderOf(parent)
-	by.Roles = []string{"reader", "writer"} // what the token says more than its grant counts for nothing
+	by.Roles = []string{"reader", "writer"} // what the asker says beyond his grant counts for nothing
 	for _, tt := range []struct {
 		name string
 		ask  Ask

@@ -99,9 +99,9 @@ func (e *endpoints) issue(ctx context.Context, h holder, d *detail) (any, error)
 	}
 	token, claims, err := a.Token(ctx, h.asker, ask)
 	if err != nil {
-		if made { // nobody will ever hold it
-			_, revokeErr := a.cfg.Grants.Revoke(context.WithoutCancel(ctx), grant.Filter{ID: ask.Grant}, grant.Completed, "the gateway", "no token could be made of it")
-			err = errors.Join(err, revokeErr)
+		if made { // nobody holds it
+			_, endErr := a.Revoke(context.WithoutCancel(ctx), h.asker, grant.Filter{ID: ask.Grant}, grant.Completed, "no token could be made of it")
+			err = errors.Join(err, endErr)
 		}
 		return nil, err
 	}

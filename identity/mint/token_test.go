@@ -132,6 +132,21 @@ func TestTokenIsRefusedInWords(t *testing.T) {
 	}
 }
 
+// A rule that takes a role back takes it from the children of what it gave, too.
+func TestRoleTakenBackIsTakenFromChildren(t *testing.T) {
+	d := newDesk(t)
+	parent := d.grant(dev(), Ask{Roles: []string{"reader", "writer"}})
+	child := d.grant(d.holderOf(parent), Ask{Roles: []string{"writer"}})
+	kept := d.grant(d.holderOf(parent), Ask{Roles: []string{"reader"}})
+	by := dev()
+	by.Roles = []string{"reader"}
+	_, _, err := d.Token(t.Context(), by, TokenAsk{Grant: child.ID})
+	if r := refusal(t, err); !strings.HasPrefix(r.Message, "the grant "+child.ID+` has the role "writer", which user dev (uid 1000) may not have any more`) {
+		t.Errorf("a child with the role: %s", r.Message)
+	}
+	d.token(by, TokenAsk{Grant: kept.ID})
+}
+
 // What an operator grants somebody is not bounded by what that one may ask for himself.
 func TestGrantOfAnOperatorIsRenewedByItsSubject(t *testing.T) {
 	d := newDesk(t)
