@@ -17,6 +17,8 @@ const (
 	drainTime = 10 * time.Second
 	// partTime is how long the farewell to the gateway may take.
 	partTime = 2 * time.Second
+	// sendTime is how long a cancellation waits for its request to be sent.
+	sendTime = 5 * time.Second
 	// maxOpen bounds the requests of a client that are under way.
 	maxOpen = 1024
 )
@@ -185,9 +187,14 @@ func (c *client) cancel(ctx context.Context, id []byte) bool {
 		r.cancel(errCancelled)
 		return true
 	}
+	late := time.NewTimer(sendTime)
+	defer late.Stop()
 	select {
 	case <-r.sent:
 	case <-ctx.Done():
+	case <-late.C: // it still waits for a token, or a connection: it need not be sent at all
+		r.cancel(errCancelled)
+		return true
 	}
 	return false
 }

@@ -84,7 +84,7 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 		return nil, errors.New("no credential to exchange")
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = wallTime
 	}
 	return &Exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant}, nil
 }

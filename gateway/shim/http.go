@@ -41,6 +41,8 @@ func newHTTPClient(conf *tls.Config) *http.Client {
 			DisableCompression:  true,
 			MaxIdleConnsPerHost: 16,
 			IdleConnTimeout:     90 * time.Second,
+			// A machine that has slept finds its connections dead, and nobody to say so.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		},
 	}
 }

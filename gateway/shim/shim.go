@@ -64,7 +64,7 @@ func New(cfg Config) (*Shim, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Now == nil {
-		cfg.Now = time.Now
+		cfg.Now = wallTime
 	}
 	if cfg.MaxLine <= 0 {
 		cfg.MaxLine = defaultMaxLine
@@ -141,3 +141,7 @@ func (s *Shim) Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 
 // ErrStart is wrapped by the error of a Serve that came to nothing.
 var ErrStart = errors.New("not connected")
+
+// wallTime is time.Now without the reading of the monotonic clock, which stands still while a
+// machine sleeps; tokens do not.
+func wallTime() time.Time { return time.Now().Round(0) }
