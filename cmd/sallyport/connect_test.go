@@ -1,0 +1,390 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sallyport/gateway/admin"
+	"sallyport/identity"
+	"sallyport/identity/grant"
+	"sallyport/identity/mint"
+	"sallyport/identity/pop"
+	"sallyport/internal/strictjson"
+)
+
+// connectRig is a gateway that verifies tokens, proofs and grants, answers every request with who
+// it took the client for, and has an admin socket for the user of this process.
+type connectRig struct {
+	t           *testing.T
+	url, socket string
+	grants      *grant.Registry
+}
+
+func newConnectRig(t *testing.T, rule admin.LocalRule) *connectRig {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cmd") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	keys, err := mint.OpenKeyring(filepath.Join(dir, "keys"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &connectRig{t: t, socket: filepath.Join(dir, "s")}
+	if r.grants, err = grant.NewRegistry(t.Context(), grant.NewMemory(), grant.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.grants.Close() })
+	mux := http.NewServeMux()
+	srv := httptest.NewServer(mux)
+	t.Cleanup(srv.Close)
+	r.url = srv.URL + "/mcp"
+	issuer := mint.NewIssuer(mint.IssuerConfig{URL: srv.URL, Audience: r.url, Keys: keys})
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: srv.URL, Audience: r.url, Keys: keys, PublicURL: srv.URL, Proofs: pop.NewChecker(pop.CheckerOptions{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux.Handle("/.well-known/", mint.Handler(issuer, srv.URL))
+	mux.HandleFunc("/mcp", func(w http.ResponseWriter, q *http.Request) { r.mcp(w, q, verifier, srv.URL) })
+	authority, err := mint.NewAuthority(mint.AuthorityConfig{Issuer: issuer, Grants: r.grants,
+		Record: func(context.Context, mint.Act) error { return nil },
+		Role: func(name string) error {
+			if name == "reader" || name == "writer" {
+				return nil
+			}
+			return fmt.Errorf("no policy mentions the role %q; did you mean reader?", name)
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.serveSocket(authority, rule, srv.URL)
+	return r
+}
+
+func (r *connectRig) serveSocket(authority *mint.Authority, rule admin.LocalRule, url string) {
+	r.t.Helper()
+	ln, err := admin.Listen(r.socket, 0o600)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	rule.UID = uint32(os.Getuid())
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- admin.Serve(ctx, ln, admin.Options{Authority: authority, PublicURL: url, Local: func() []admin.LocalRule { return []admin.LocalRule{rule} }, Log: slog.New(slog.DiscardHandler)})
+	}()
+	r.t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			r.t.Errorf("admin.Serve = %v", err)
+		}
+	})
+}
+
+func (r *connectRig) mcp(w http.ResponseWriter, q *http.Request, v *identity.Verifier, url string) {
+	req := &identity.Request{Method: q.Method, Header: q.Header, Path: q.URL.EscapedPath(), RawQuery: q.URL.RawQuery, TLS: q.TLS}
+	who, err := v.Verify(q.Context(), req)
+	if err == nil {
+		_, err = r.grants.Find(who.Grant)
+	}
+	if err != nil {
+		for name, values := range identity.Challenge(url, q.URL.Path, err, req.Nonce) {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	body, err := io.ReadAll(q.Body)
+	if err != nil {
+		return
+	}
+	id, _ := strictjson.Find(body, "id")
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":{"subject":%q,"roles":%q,"proof":%q}}`, id.Of(body), who.Subject, strings.Join(who.Roles, " "), who.Proof)
+}
+
+// connection is a `sallyport connect` that runs.
+type connection struct {
+	t    *testing.T
+	in   *io.PipeWriter
+	out  *bufio.Reader
+	talk *lockedBuffer
+	code chan int
+}
+
+func (r *connectRig) connect(env []string, args ...string) *connection {
+	r.t.Helper()
+	return connectTo(r.t, append([]string{"SALLYPORT_SOCKET=" + r.socket}, env...), append([]string{r.url}, args...)...)
+}
+
+func connectTo(t *testing.T, env []string, args ...string) *connection {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	c := &connection{t: t, in: inW, out: bufio.NewReader(outR), talk: &lockedBuffer{}, code: make(chan int, 1)}
+	go func() {
+		c.code <- run(append([]string{"connect"}, args...), inR, outW, c.talk, env)
+		_ = outW.Close()
+	}()
+	t.Cleanup(func() { _ = inW.Close(); _ = outR.Close() })
+	return c
+}
+
+// ask sends a request and returns the line that answers it.
+func (c *connection) ask(id int) string {
+	c.t.Helper()
+	if _, err := fmt.Fprintf(c.in, `{"jsonrpc":"2.0","id":%d,"method":"tools/list"}`+"\n", id); err != nil {
+		c.t.Fatalf("ask: %v; talk:\n%s", err, c.talk)
+	}
+	line, err := c.out.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("answer: %v; talk:\n%s", err, c.talk)
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// end closes the input and returns the exit code.
+func (c *connection) end() int {
+	c.t.Helper()
+	_ = c.in.Close()
+	return c.exit()
+}
+
+func (c *connection) exit() int {
+	c.t.Helper()
+	select {
+	case code := <-c.code:
+		return code
+	case <-time.After(patience):
+		c.t.Fatalf("connect does not end; talk:\n%s", c.talk)
+		return -1
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// one returns the only grant there is.
+func (r *connectRig) one() grant.Status {
+	r.t.Helper()
+	all := r.grants.List(grant.Filter{All: true})
+	if len(all) != 1 {
+		r.t.Fatalf("%d grants; want 1: %+v", len(all), all)
+	}
+	return all[0]
+}
+
+var aReader = admin.LocalRule{User: "dev", Roles: []string{"reader", "writer"}}
+
+func TestConnectMakesABoundGrantAndCompletesIt(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	c := r.connect(nil, "--role", "reader", "--tools", "files.read_*", "--ttl", "10m", "--task", "JIRA-1", "--max-calls", "7")
+	want := `{"jsonrpc":"2.0","id":1,"result":{"subject":"dev","roles":"reader","proof":"dpop"}}`
+	if got := c.ask(1); got != want {
+		t.Errorf("answer = %s\nwant     %s", got, want)
+	}
+	g := r.one()
+	if g.JKT == "" || g.Task != "JIRA-1" || g.MaxCalls != 7 || fmt.Sprint(g.Tools) != "[files.read_*]" || g.Expires.Sub(g.Created).Round(time.Second) != 10*time.Minute {
+		t.Errorf("grant = %+v; want what the flags say, bound to a key", g)
+	}
+	if code := c.end(); code != exitFine {
+		t.Errorf("exit %d; want 0; talk:\n%s", code, c.talk)
+	}
+	if g := r.one(); g.State != grant.Completed {
+		t.Errorf("the grant is %s after the end; want completed", g.State)
+	}
+}
+
+func TestConnectWithoutRolesHasAllThatTheUserMayHave(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	c := r.connect(nil)
+	if got := c.ask(1); !strings.Contains(got, `"roles":"reader writer"`) {
+		t.Errorf("answer = %s; want both roles", got)
+	}
+}
+
+func TestConnectWithAGrantThatIsThereMakesNoneAndEndsNone(t *testing.T) {
+	r := newConnectRig(t, admin.LocalRule{User: "dev", Operator: true})
+	g, err := admin.Dial(r.socket).Grant(t.Context(), mint.Ask{Roles: []string{"reader"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := r.connect([]string{"SALLYPORT_GRANT=" + g.ID})
+	if got := c.ask(1); !strings.Contains(got, `"proof":"dpop"`) {
+		t.Errorf("answer = %s; want a proof of the key", got)
+	}
+	if code := c.end(); code != exitFine {
+		t.Errorf("exit %d; want 0; talk:\n%s", code, c.talk)
+	}
+	if g := r.one(); g.State != grant.Active {
+		t.Errorf("the grant is %s after the end; want active: it is somebody else's to end", g.State)
+	}
+}
+
+func TestConnectSaysThatItsGrantWasRevokedAndExitsThree(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	c := r.connect(nil)
+	c.ask(1)
+	id := r.one().ID
+	if _, err := r.grants.Revoke(t.Context(), grant.Filter{ID: id}, grant.Revoked, "dana", "lunch"); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"jsonrpc":"2.0","id":2,"error":{"code":401,"message":"task grant ` + id + ` has ended: revoked by dana (lunch); start the task again"}}`
+	if got := c.ask(2); got != want {
+		t.Errorf("answer = %s\nwant     %s", got, want)
+	}
+	if code := c.end(); code != exitNo {
+		t.Errorf("exit %d; want 3; talk:\n%s", code, c.talk)
+	}
+	if all := r.grants.List(grant.Filter{All: true}); len(all) != 1 {
+		t.Errorf("%d grants; want 1: what was revoked is not made anew", len(all))
+	}
+}
+
+// What goes wrong at the start is the answer to the first request, and stands on standard error.
+func TestConnectSaysWhatKeepsItFromStarting(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = nobody.Close()
+	for _, tt := range []struct {
+		name string
+		env  []string
+		args []string
+		want string
+	}{
+		{"a role that does not exist", nil, []string{r.url, "--role", "raeder"}, `raeder`},
+		{"a grant that does not exist", nil, []string{r.url, "--grant", "gr_nothing"}, `there is no grant "gr_nothing" of yours`},
+		{"no gateway at the socket", []string{"SALLYPORT_SOCKET=/nowhere/s"}, []string{r.url}, "no gateway listens at /nowhere/s: is `sallyport serve` running, with the state that --config names? For a gateway on another machine say where its tokens come from (--from)"},
+		{"no gateway at the URL", nil, []string{"http://" + nobody.Addr().String() + "/mcp"}, "http://" + nobody.Addr().String() + "/mcp is not a gateway: dial tcp " + nobody.Addr().String() + ": connect: connection refused."},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := connectTo(t, append([]string{"SALLYPORT_SOCKET=" + r.socket}, tt.env...), tt.args...)
+			if got := strings.ReplaceAll(c.ask(1), `\"`, `"`); !strings.Contains(got, tt.want) {
+				t.Errorf("answer = %s\nwant in it: %s", got, tt.want)
+			}
+			if code := c.exit(); code != exitFailed {
+				t.Errorf("exit %d; want 1, before the input ends; talk:\n%s", code, c.talk)
+			}
+			if talk := strings.ReplaceAll(c.talk.String(), `\"`, `"`); !strings.Contains(talk, tt.want) {
+				t.Errorf("talk:\n%s\nwant in it: %s", talk, tt.want)
+			}
+		})
+	}
+}
+
+func TestConnectCalledWronglySaysHow(t *testing.T) {
+	dir := t.TempDir()
+	for name, tt := range map[string]struct {
+		args []string
+		want string
+		code int
+	}{
+		"no URL":         {nil, "accepts 1 arg(s), received 0", exitUsage},
+		"not a URL":      {[]string{"gateway"}, `"gateway" is not an http or https URL`, exitUsage},
+		"unencrypted":    {[]string{"http://gw.example/mcp"}, "--plain-http", exitUsage},
+		"unknown source": {[]string{"http://127.0.0.1/mcp", "--from", "thin-air"}, "--from thin-air: want socket, socket:PATH, file:PATH, github, exec:COMMAND or key:FILE", exitUsage},
+		"no client":      {[]string{"http://127.0.0.1/mcp", "--from", "key:k"}, "--from key:FILE: whose key is it? Name the client (--client)", exitUsage},
+		"not in a job":   {[]string{"http://127.0.0.1/mcp", "--from", "github"}, "the job needs `permissions: id-token: write`", exitFailed},
+		"half a pair":    {[]string{"http://127.0.0.1/mcp", "--cert", "c"}, "--cert and --key go together", exitUsage},
+		"no certificate": {[]string{"http://127.0.0.1/mcp", "--cert", dir + "/c", "--key", dir + "/k"}, "read the client certificate: open " + dir + "/c", exitFailed},
+		"no authorities": {[]string{"http://127.0.0.1/mcp", "--ca", os.DevNull}, "holds no certificate in PEM", exitFailed},
+		"bad listener":   {[]string{"http://127.0.0.1/mcp", "--listen", "tcp:80"}, "--listen tcp:80: want unix:PATH", exitUsage},
+		"bad measure":    {[]string{"http://127.0.0.1/mcp", "--measure", "../x"}, "../x", exitUsage},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := connectTo(t, []string{"SALLYPORT_SOCKET=" + dir + "/s"}, tt.args...)
+			if code := c.exit(); code != tt.code || !strings.Contains(c.talk.String(), tt.want) {
+				t.Errorf("exit %d, want %d; talk:\n%s\nwant in it: %s", code, tt.code, c.talk, tt.want)
+			}
+		})
+	}
+}
+
+// A sidecar, and a client beside it that only has the socket.
+func TestConnectBelowARelayIsAPipeToIt(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	dir, err := os.MkdirTemp("", "cmd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	path := filepath.Join(dir, "way")
+	ctx, stop := context.WithCancel(t.Context())
+	talk := &lockedBuffer{}
+	code := make(chan int, 1)
+	go func() {
+		code <- runUntil(ctx, []string{"connect", r.url, "--listen", "unix:" + path}, strings.NewReader(""), io.Discard, talk, []string{"SALLYPORT_SOCKET=" + r.socket})
+	}()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		info, err := os.Stat(path)
+		if err == nil {
+			if info.Mode().Perm() != 0o600 {
+				t.Errorf("mode of the socket = %v; want 0600", info.Mode())
+			}
+			break
+		}
+		if !errors.Is(err, os.ErrNotExist) || time.Now().After(deadline) {
+			t.Fatalf("no socket: %v; talk:\n%s", err, talk)
+		}
+	}
+	for range 2 {
+		c := connectTo(t, []string{"SALLYPORT_RELAY=1", "SALLYPORT_SOCKET=" + path}, r.url, "--role", "writer")
+		if got := c.ask(1); !strings.Contains(got, `"proof":"dpop"`) {
+			t.Errorf("answer = %s; want one by way of the sidecar", got)
+		}
+		if !strings.Contains(c.talk.String(), "--role means nothing below `sallyport run`, whose grant this uses; give it to `run`") {
+			t.Errorf("talk:\n%s\nwant that the flag means nothing", c.talk)
+		}
+		if code := c.end(); code != exitFine {
+			t.Errorf("exit %d; want 0; talk:\n%s", code, c.talk)
+		}
+	}
+	if g := r.one(); g.State != grant.Active { // one for all clients
+		t.Errorf("the grant is %s; want active while the sidecar runs", g.State)
+	}
+	stop()
+	if got := <-code; got != exitFine {
+		t.Errorf("the sidecar exits %d; want 0; talk:\n%s", got, talk)
+	}
+	if g := r.one(); g.State != grant.Completed {
+		t.Errorf("the grant is %s after the sidecar; want completed", g.State)
+	}
+}
+
+func TestConnectBelowARunThatHasEndedSaysSo(t *testing.T) {
+	c := connectTo(t, []string{"SALLYPORT_RELAY=1", "SALLYPORT_SOCKET=/nowhere/s"}, "http://127.0.0.1/mcp")
+	if code := c.exit(); code != exitFailed || !strings.Contains(c.talk.String(), "has it ended?") {
+		t.Errorf("exit %d; talk:\n%s\nwant 1 and the reason", code, c.talk)
+	}
+}
