@@ -172,7 +172,7 @@ func TestStoreThatFailsIsNotBlamedOnTheAsker(t *testing.T) {
 // A token that is asked for the whole life of its grant gets it, wherever in a second both are made.
 func TestGrantOfASecondIsLongEnoughForAToken(t *testing.T) {
 	d := newDesk(t)
-	d.clock.Time = time.Unix(1_800_000_000, 999_000_000)
+	d.clock.set(time.Unix(1_800_000_000, 999_000_000))
 	g := d.grant(dev(), Ask{TTL: time.Second, Implicit: true})
 	d.clock.pass(5 * time.Millisecond)
 	_, who := d.token(dev(), TokenAsk{Grant: g.ID, TTL: time.Second})

@@ -3,6 +3,7 @@ package mint
 import (
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,13 +15,20 @@ import (
 
 const url = "http://127.0.0.1:8080"
 
-// clock is a time that a test moves.
-type clock struct{ time.Time }
+// clock is a time that a test moves, while others look at it.
+type clock struct{ t atomic.Pointer[time.Time] }
 
-func (c *clock) now() time.Time       { return c.Time }
-func (c *clock) pass(d time.Duration) { c.Time = c.Add(d) }
-func newClock() *clock                { return &clock{time.Unix(1_800_000_000, 0)} }
-func keyDir(t testing.TB) string      { return filepath.Join(t.TempDir(), "state", "keys") }
+func (c *clock) now() time.Time       { return *c.t.Load() }
+func (c *clock) set(t time.Time)      { c.t.Store(&t) }
+func (c *clock) pass(d time.Duration) { c.set(c.now().Add(d)) }
+
+func newClock() *clock {
+	c := &clock{}
+	c.set(time.Unix(1_800_000_000, 0))
+	return c
+}
+
+func keyDir(t testing.TB) string { return filepath.Join(t.TempDir(), "state", "keys") }
 func reader(ttl time.Duration) Request {
 	return Request{Subject: "dev", ClientID: "cli", Roles: []string{"reader"}, TTL: ttl}
 }

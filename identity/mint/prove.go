@@ -78,7 +78,7 @@ func (e *endpoints) nonce(r *http.Request) *Refusal {
 		return nil
 	}
 	if span, ok := strictjson.Find(claims, "nonce"); ok {
-		if said, err := strictjson.String(span.Of(claims)); err == nil && said == e.cfg.Proofs.Nonce() {
+		if said, err := strictjson.String(span.Of(claims)); err != nil || said == e.cfg.Proofs.Nonce() {
 			return nil
 		}
 	}

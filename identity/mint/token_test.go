@@ -222,7 +222,7 @@ func TestNoTokenOutlivesItsBounds(t *testing.T) {
 		}
 		usual := time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(rt, "issuer's default"))
 		d.cfg.Issuer = NewIssuer(IssuerConfig{URL: iss, Audience: aud, Keys: d.keys, Now: d.clock.now, TTL: usual})
-		d.clock.Time = time.Unix(1_800_000_000, rapid.Int64Range(0, 999_999_999).Draw(rt, "fraction of the second"))
+		d.clock.set(time.Unix(1_800_000_000, rapid.Int64Range(0, 999_999_999).Draw(rt, "fraction of the second")))
 		g, err := d.Grant(t.Context(), dev(), Ask{TTL: span("grant"), Implicit: rapid.Bool().Draw(rt, "implicit")})
 		if err != nil {
 			return
