@@ -21,6 +21,7 @@ func FuzzAgreesWithGolangJWT(f *testing.F) {
 	body := i.Body(i.Claims("alice"), nil)
 	f.Add(header, body)
 	f.Add(header, i.Body(i.Claims("alice"), map[string]any{"aud": []string{identitytest.Audience}, "nbf": start.Unix()}))
+	f.Add(header, i.Body(i.Claims("alice"), map[string]any{"cnf": map[string]any{"jkt": thumb}}))
 	f.Add(header, strings.Replace(body, `"sub":"alice"`, `"sub":"alice","SUB":"admin"`, 1))
 	f.Add(header, strings.Replace(body, `"sub":"alice"`, `"sub":"alice","sub":"admin"`, 1))
 	f.Add(header, strings.Replace(body, `"sub":"alice"`, `"sub":"\u0061\ud83d\ude00"`, 1))
