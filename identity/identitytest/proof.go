@@ -60,9 +60,8 @@ func (k *ProofKey) With(claims, changes map[string]any) string {
 	return k.Sign(k.header(nil), k.body(claims, changes))
 }
 
-// Sign signs exactly these bytes with ES256, whatever they say.
+// Sign signs exactly these bytes with ES256, whatever they say. Fuzz targets may call it.
 func (k *ProofKey) Sign(header, claims string) string {
-	k.t.Helper()
 	input := enc(header) + "." + enc(claims)
 	digest := sha256.Sum256([]byte(input))
 	r, s, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
@@ -74,6 +73,9 @@ func (k *ProofKey) Sign(header, claims string) string {
 	s.FillBytes(raw[32:])
 	return input + "." + enc(string(raw[:]))
 }
+
+// JWK returns the public key as it stands in the header of a proof.
+func (k *ProofKey) JWK() string { return k.body(k.public(nil), nil) }
 
 // header is that of a good proof with changes on top.
 func (k *ProofKey) header(changes map[string]any) string {
@@ -87,7 +89,6 @@ func (k *ProofKey) public(changes map[string]any) map[string]any {
 }
 
 func (k *ProofKey) body(members, changes map[string]any) string {
-	k.t.Helper()
 	members = maps.Clone(members)
 	for name, v := range changes {
 		members[name] = v
