@@ -48,10 +48,11 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 # What the end-to-end tests run beside the gateway. E2E_REQUIRED makes a missing program a failure.
 CLIENTS := $(CACHE)/clients/.installed
 EVERYTHING := $(CACHE)/bin/everything-server-v1.8.0
+IDP := $(CACHE)/bin/idp
 CLAUDE_VERSION := 2.1.332
 CLAUDE := $(CACHE)/claude-$(CLAUDE_VERSION)/.installed
 
-e2e-tools: $(CLIENTS) $(EVERYTHING)
+e2e-tools: $(CLIENTS) $(EVERYTHING) $(IDP)
 
 e2e: build e2e-tools ## the real binary with real clients, servers and attacks
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 20m -skip '^TestClaude' ./test/e2e
@@ -69,6 +70,10 @@ $(CLIENTS): test/e2e/clients/package.json test/e2e/clients/package-lock.json
 $(EVERYTHING):
 	GOBIN=$(CACHE)/bin go install github.com/modelcontextprotocol/go-sdk/conformance/everything-server@v1.8.0
 	mv $(CACHE)/bin/everything-server $@
+
+# An OpenID Connect provider, a module of its own: the gateway's needs nothing of it.
+$(IDP): $(wildcard test/e2e/idp/*)
+	go build -C test/e2e/idp -o $@ .
 
 # Claude Code is not free software: it is fetched for this test, by who runs it, and is no
 # dependency of anything.
