@@ -11,8 +11,8 @@ import (
 	"sallyport/internal/strictjson"
 )
 
-// maxID bounds jti: it is the client's text and is hashed under a lock-free path, but a proof
-// that needs more than this to be unique is not one of ours.
+// maxID is the longest jti in bytes. An id that is unique needs a sixth of it; the rest would be
+// the client's own use of our memory and time.
 const maxID = 128
 
 // claims are those of a proof (RFC 9449 §4.2), read but not yet judged.
