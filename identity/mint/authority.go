@@ -183,6 +183,15 @@ func (by Asker) source() string {
 	return name + " via " + by.Via
 }
 
+// via is how a grant of the asker came to be. What an operator gives, the rules that say what
+// others may ask for do not bound.
+func (by Asker) via() string {
+	if by.Operator {
+		return "operator"
+	}
+	return by.Via
+}
+
 // owns reports whether a grant is the asker's own: subject and issuer together are who he is.
 func (by Asker) owns(g *grant.Grant) bool {
 	return by.Subject != "" && g.Subject == by.Subject && g.Issuer == by.Issuer

@@ -47,7 +47,7 @@ func (a *Authority) draft(by Asker, ask Ask, now time.Time) (grant.Grant, error)
 	}
 	g := grant.Grant{ID: grant.NewID(), Task: ask.Task, Tools: ask.Tools, Args: ask.Args, MaxCalls: ask.MaxCalls, Budgets: ask.Budgets,
 		Created: now, JKT: ask.JKT, X5T: ask.X5T, Measured: ask.Measured, ApprovedBy: by.Name, Reason: ask.Reason,
-		Via: by.Via, Implicit: ask.Implicit}
+		Via: by.via(), Implicit: ask.Implicit}
 	if err := whose(&g, by, ask, parent); err != nil {
 		return grant.Grant{}, err
 	}

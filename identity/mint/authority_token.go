@@ -119,7 +119,7 @@ func (a *Authority) within(g *grant.Grant, root string) bool {
 // give him any more.
 func (a *Authority) mayHold(by Asker, g *grant.Grant) error {
 	root, ok := a.cfg.Grants.Get(g.Root)
-	if by.Operator || by.AnyRole || ok && by.Via != root.Via {
+	if by.Operator || by.AnyRole || ok && by.via() != root.Via {
 		return nil
 	}
 	for _, role := range g.Roles {

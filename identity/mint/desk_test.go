@@ -120,7 +120,7 @@ func dev() Asker {
 }
 
 func operator() Asker {
-	return Asker{Name: "user root (uid 0)", Subject: "root", Issuer: "local", ClientID: "cli", AnyRole: true, Operator: true, Via: "operator"}
+	return Asker{Name: "user root (uid 0)", Subject: "root", Issuer: "local", ClientID: "cli", AnyRole: true, Operator: true, Via: "socket"}
 }
 
 func ci() Asker {

@@ -29,12 +29,13 @@ type detail struct {
 	ClientID  string             `json:"client_id,omitempty"`
 	ExpiresIn int64              `json:"expires_in,omitempty"` // seconds
 	Measured  string             `json:"measured,omitempty"`
+	JKT       string             `json:"jkt,omitempty"` // of a child: the key that it is bound to, where it is not the holder's
 }
 
 // detailNames guards the names of a detail against ones that a lenient parser, such as
 // encoding/json, would take for them.
 var detailNames = strictjson.Only(strictjson.NewKeySet("type", "grant", "roles", "tools", "args", "max_calls", "budgets",
-	"task", "client_id", "expires_in", "measured"), nil)
+	"task", "client_id", "expires_in", "measured", "jkt"), nil)
 
 // innerNames does the same for the elements of args and budgets. What is below schema is the
 // asker's own.
@@ -125,7 +126,7 @@ func shape(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return errors.New(wrong.Field + " has the wrong type: it must be a JSON " + jsonKind(wrong.Type.Kind().String()))
 	}
-	return errors.New("has a member that is not known; known are type, grant, roles, tools, args (tools, schema, rego), max_calls, budgets (tools, calls), task, client_id, expires_in and measured")
+	return errors.New("has a member that is not known; known are type, grant, roles, tools, args (tools, schema, rego), max_calls, budgets (tools, calls), task, client_id, expires_in, measured and jkt")
 }
 
 func jsonKind(kind string) string {
@@ -146,7 +147,7 @@ func (d *detail) check() error {
 	}
 	if d.Grant != "" && (d.Roles != nil || d.Tools != nil || d.Args != nil || d.MaxCalls != 0 || d.Budgets != nil ||
 		d.Task != "" || d.ClientID != "" || d.ExpiresIn != 0) {
-		return errors.New("either names a grant that is there (grant, and measured) or describes a new one, not both: a grant cannot be changed")
+		return errors.New("either names a grant that is there (grant, with measured and jkt) or describes a new one, not both: a grant cannot be changed")
 	}
 	if d.ExpiresIn < 0 || d.ExpiresIn > int64(MaxGrantTTL/time.Second) {
 		return errors.New("has an expires_in that is not from 1 to 86400 seconds")

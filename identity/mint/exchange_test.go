@@ -80,8 +80,8 @@ func TestGrantIsDescribedByAuthorizationDetails(t *testing.T) {
 func TestAuthorizationDetailsAreReadStrictly(t *testing.T) {
 	b := newBooth(t)
 	const list = `must be a list of exactly one object, [{'type':'mcp_grant', ?}]`
-	const unknown = "has a member that is not known; known are type, grant, roles, tools, args (tools, schema, rego), max_calls, budgets (tools, calls), task, client_id, expires_in and measured"
-	const either = "either names a grant that is there (grant, and measured) or describes a new one, not both: a grant cannot be changed"
+	const unknown = "has a member that is not known; known are type, grant, roles, tools, args (tools, schema, rego), max_calls, budgets (tools, calls), task, client_id, expires_in, measured and jkt"
+	const either = "either names a grant that is there (grant, with measured and jkt) or describes a new one, not both: a grant cannot be changed"
 	for _, tt := range []struct{ details, want string }{
 		{`{"type":"mcp_grant"}`, list},
 		{`[]`, list},
@@ -228,6 +228,32 @@ func TestOwnTokenBuysAChild(t *testing.T) {
 	b.end(parent.Grant)
 	b.want("of an ended grant", own(`[{"type":"mcp_grant","tools":["files.read_*"]}]`, b.proof(k)), 400, "invalid_request", refused)
 	b.want("without a grant", b.post(TokenPath, exchangeOf(b.ours.Mint("alice"), typeAccess, `[{"type":"mcp_grant","roles":["reader"]}]`)), 400, "invalid_request", refused)
+}
+
+// A sub-agent with a key of its own gets a child, and tokens of it, for that key alone.
+func TestChildIsBoundToTheKeyOfTheSubAgent(t *testing.T) {
+	b := newBooth(t)
+	mine, theirs := newKey(t), newKey(t)
+	parent := b.exchange("subject", `[{"type":"mcp_grant","roles":["reader"]}]`, b.proof(mine))
+	own := func(details string) answer {
+		return b.post(TokenPath, exchangeOf(parent.Token, typeAccess, details), b.proof(mine))
+	}
+	who := b.principal(own(`[{"type":"mcp_grant","tools":["files.read_*"],"client_id":"sub","jkt":"` + theirs.JKT() + `"}]`))
+	g, _ := b.cfg.Grants.Get(who.Grant)
+	if who.JKT != theirs.JKT() || g.JKT != theirs.JKT() || g.Parent != parent.Details[0].Grant {
+		t.Errorf("grant %+v, principal %+v; want both bound to the key of the sub-agent", g.Grant, who)
+	}
+	renew := `[{"type":"mcp_grant","grant":"` + g.ID + `","jkt":"`
+	if who := b.principal(own(renew + theirs.JKT() + `"}]`)); who.JKT != theirs.JKT() {
+		t.Errorf("renewed for %q; want %q", who.JKT, theirs.JKT())
+	}
+	if a := own(renew + mine.JKT() + `"}]`); a.Error != "invalid_grant" || !strings.HasPrefix(a.Description, "the grant "+g.ID+" is bound to a key") {
+		t.Errorf("renewed for the parent's key: %d %s; want it refused", a.status, a.Description)
+	}
+	b.want("no thumbprint", own(`[{"type":"mcp_grant","jkt":"key"}]`), 400, "invalid_request",
+		"the key's thumbprint is not a SHA-256 digest in base64url; take it from the tool that made the key")
+	b.want("by an outside token", b.exchange("subject", `[{"type":"mcp_grant","jkt":"`+theirs.JKT()+`"}]`, b.proof(mine)), 400, "invalid_authorization_details",
+		"jkt is for the child of a grant whose token is shown; a grant of your own is bound to the key of the request's proof")
 }
 
 func TestTokenEndpointSaysWhatIsMissing(t *testing.T) {

@@ -23,7 +23,7 @@ func TestOperatorEndsAnybodysGrants(t *testing.T) {
 	if err != nil || len(ended) != 2 {
 		t.Errorf("by the operator: %+v, %v; want all that lived", ended, err)
 	}
-	if act := b.acts[len(b.acts)-1]; act.Method != ActRevoke || act.Grant != "" || act.Detail == "" || act.Source != "user root (uid 0) via operator" {
+	if act := b.acts[len(b.acts)-1]; act.Method != ActRevoke || act.Grant != "" || act.Detail == "" || act.Source != "user root (uid 0) via socket" {
 		t.Errorf("record = %+v", act)
 	}
 	if s, _ := b.cfg.Grants.Get(theirs.ID); s.State != grant.Revoked || s.EndedBy != "user root (uid 0)" || s.EndedWhy != "freeze" {
