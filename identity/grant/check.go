@@ -37,8 +37,27 @@ func NewID() string {
 	return "gr_" + strings.ToLower(lower.EncodeToString(b))
 }
 
-// check reports what makes g impossible on its own, whatever its parent.
-func check(g *Grant, now time.Time) error {
+// check returns the rules of g, or what makes it impossible on its own, whatever its parent.
+func check(g *Grant, now time.Time) (rules, error) {
+	if !idForm.MatchString(g.ID) {
+		return rules{}, invalid("id", "not the identifier of a grant; leave it out to have one made")
+	}
+	if g.Subject == "" {
+		return rules{}, invalid("subject", "a grant needs a subject: whose it is")
+	}
+	for _, err := range []error{checkTexts(g), checkNames("roles", g.Roles), checkNames("actors", g.Actors), checkTimes(g, now)} {
+		if err != nil {
+			return rules{}, err
+		}
+	}
+	own, err := compile(g)
+	if err != nil {
+		return rules{}, err
+	}
+	return own, checkSize(g)
+}
+
+func checkTexts(g *Grant) error {
 	for _, f := range []struct{ name, value string }{
 		{"task", g.Task}, {"subject", g.Subject}, {"issuer", g.Issuer}, {"client_id", g.ClientID},
 		{"jkt", g.JKT}, {"x5t", g.X5T}, {"measured", g.Measured},
@@ -48,25 +67,7 @@ func check(g *Grant, now time.Time) error {
 			return err
 		}
 	}
-	if g.Subject == "" {
-		return invalid("subject", "a grant needs a subject: whose it is")
-	}
-	if !idForm.MatchString(g.ID) {
-		return invalid("id", "not the identifier of a grant; leave it out to have one made")
-	}
-	if err := checkNames("roles", g.Roles); err != nil {
-		return err
-	}
-	if err := checkNames("actors", g.Actors); err != nil {
-		return err
-	}
-	if err := checkTimes(g, now); err != nil {
-		return err
-	}
-	if _, err := compile(g); err != nil {
-		return err
-	}
-	return checkSize(g)
+	return nil
 }
 
 func checkText(field, s string) error {
@@ -123,8 +124,12 @@ func checkSize(g *Grant) error {
 	if err != nil {
 		return invalid("args", "cannot be written as JSON")
 	}
-	if len(b) > maxJSON {
-		return invalid("", "a grant of %d bytes as JSON; at most %d", len(b), maxJSON)
+	n := len(b)
+	for _, c := range g.Args {
+		n = max(n, len(c.Schema)) // white space is not marshalled, but kept
+	}
+	if n > maxJSON {
+		return invalid("", "a grant of %d bytes as JSON; at most %d", n, maxJSON)
 	}
 	return nil
 }
@@ -152,10 +157,12 @@ func compile(g *Grant) (rules, error) {
 	if g.MaxCalls < 0 || g.MaxCalls > maxCount {
 		return rules{}, invalid("max_calls", "%d; write a number from 1, or leave it out for no bound", g.MaxCalls)
 	}
-	if n := max(len(g.Tools), len(g.Budgets)); n > maxPatterns {
-		return rules{}, invalid("tools", "%d patterns; at most %d", n, maxPatterns)
-	}
-	if len(g.Args) > maxConstraints {
+	switch {
+	case len(g.Tools) > maxPatterns:
+		return rules{}, invalid("tools", "%d patterns; at most %d", len(g.Tools), maxPatterns)
+	case len(g.Budgets) > maxPatterns:
+		return rules{}, invalid("budgets", "%d patterns; at most %d", len(g.Budgets), maxPatterns)
+	case len(g.Args) > maxConstraints:
 		return rules{}, invalid("args", "%d constraints; at most %d", len(g.Args), maxConstraints)
 	}
 	for _, s := range g.Tools {

@@ -135,10 +135,7 @@ func (r *Registry) propose(g *Grant, now time.Time) (*Live, error) {
 		g.Root, g.Depth, g.Issuer = p.Root, p.Depth+1, p.Issuer
 		g.Task = cmp.Or(g.Task, p.Task)
 	}
-	if err := check(g, now); err != nil {
-		return nil, err
-	}
-	own, err := compile(g)
+	own, err := check(g, now)
 	if err != nil {
 		return nil, err
 	}
