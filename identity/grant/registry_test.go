@@ -3,6 +3,8 @@ package grant
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 )
@@ -89,3 +91,5 @@ func TestEndOfAParentEndsItsChildren(t *testing.T) {
 		t.Errorf("Find of the child: %v; want %v", err, ErrCompleted)
 	}
 }
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

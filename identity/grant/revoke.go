@@ -14,8 +14,8 @@ import (
 // they stay ended here even where it fails. An error then says that the end is not durable yet:
 // it is tried again with each heartbeat, and by Revoke.
 func (r *Registry) Revoke(ctx context.Context, f Filter, to State, by, why string) ([]Grant, error) {
-	e := ending{state: to, at: r.now().UTC().Round(0), by: printable(by), why: printable(why)}
-	if e.cause = causeOf(to); e.cause == nil {
+	e := ending{cause: causeOf(to), state: to, at: r.now().UTC().Round(0), by: printable(by), why: printable(why)}
+	if to != Revoked && to != Completed {
 		return nil, fmt.Errorf("a grant cannot be made %q; end it as %s or %s", to, Revoked, Completed)
 	}
 	var ended, again []*Live

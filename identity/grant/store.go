@@ -59,9 +59,9 @@ type Event struct {
 	Grant Grant
 }
 
-// maxBehind is how many events may wait for a watcher. One that falls so far behind is told by
-// the end of its channel that it knows nothing any more.
-const maxBehind = 1 << 20
+// maxBehind is how many changes may wait for a watcher, each of one grant or of many. One that
+// falls so far behind is told by the end of its channel that it knows nothing any more.
+const maxBehind = 1 << 16
 
 // feed tells watchers of changes, in order. Its zero value is ready for use.
 type feed struct {
@@ -73,7 +73,7 @@ type feed struct {
 // watcher has a queue, so that a slow one holds up nobody's write.
 type watcher struct {
 	mu     sync.Mutex
-	queue  []Event
+	queue  [][]Event
 	closed bool
 	wake   chan struct{} // holds one: the queue has something, or closed is set
 }
@@ -86,7 +86,7 @@ func (f *feed) watch(ctx context.Context, snapshot []Event) (<-chan Event, error
 	if f.closed {
 		return nil, errClosed
 	}
-	w := &watcher{queue: append(snapshot, Event{Kind: Synced}), wake: make(chan struct{}, 1)}
+	w := &watcher{queue: [][]Event{snapshot, {{Kind: Synced}}}, wake: make(chan struct{}, 1)}
 	w.wake <- struct{}{}
 	if f.watchers == nil {
 		f.watchers = map[*watcher]struct{}{}
@@ -123,17 +123,19 @@ func (f *feed) close() {
 func (w *watcher) push(events []Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if n := len(w.queue); n > 0 && w.queue[n-1].Kind == Heartbeat && len(events) == 1 && events[0].Kind == Heartbeat {
+	if n := len(w.queue); n > 0 && isBeat(events) && isBeat(w.queue[n-1]) {
 		return // one that waits says as much as two
 	}
-	if len(w.queue)+len(events) > maxBehind {
+	if len(w.queue) >= maxBehind {
 		w.closed, w.queue = true, nil
 	}
 	if !w.closed {
-		w.queue = append(w.queue, events...)
+		w.queue = append(w.queue, events)
 	}
 	w.signal()
 }
+
+func isBeat(events []Event) bool { return len(events) == 1 && events[0].Kind == Heartbeat }
 
 func (w *watcher) close() {
 	w.mu.Lock()
@@ -158,14 +160,12 @@ func (w *watcher) deliver(ctx context.Context, out chan<- Event) {
 		case <-w.wake:
 		}
 		w.mu.Lock()
-		events, closed := w.queue, w.closed
+		queue, closed := w.queue, w.closed
 		w.queue = nil
 		w.mu.Unlock()
-		for _, e := range events {
-			select {
-			case <-ctx.Done():
+		for _, events := range queue {
+			if !send(ctx, out, events) {
 				return
-			case out <- e:
 			}
 		}
 		if closed {
@@ -174,8 +174,19 @@ func (w *watcher) deliver(ctx context.Context, out chan<- Event) {
 	}
 }
 
+func send(ctx context.Context, out chan<- Event, events []Event) bool {
+	for _, e := range events {
+		select {
+		case <-ctx.Done():
+			return false
+		case out <- e:
+		}
+	}
+	return true
+}
+
 func puts(gs []Grant) []Event {
-	events := make([]Event, len(gs), len(gs)+1)
+	events := make([]Event, len(gs))
 	for i := range gs {
 		events[i] = Event{Kind: Put, Grant: gs[i]}
 	}
