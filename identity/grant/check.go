@@ -215,12 +215,14 @@ func checkConstraint(c Constraint) (Pattern, error) {
 }
 
 // narrower reports what g would have beyond its parent. That it finds nothing proves nothing:
-// every level of a chain is enforced, this only refuses what could never be meant.
+// every level of a chain is enforced, this only refuses what could never be meant. r.mu is held.
 func narrower(g *Grant, own rules, parent *Live) error {
 	p := parent.Grant()
 	switch {
 	case p.Depth >= MaxDepth:
 		return invalid("parent", "%s is at depth %d, the last; ask its parent for a grant instead", p.ID, p.Depth)
+	case parent.root.tree >= MaxTree:
+		return invalid("parent", "the tree of %s has %d grants, the most there can be; use one again, or ask for a new root", p.Root, MaxTree)
 	case g.Subject != p.Subject:
 		return invalid("subject", "a child is for the subject of its parent, %q", p.Subject)
 	case g.Expires.After(parent.until):

@@ -140,6 +140,18 @@ func TestChildWiderThanItsParentIsRefusedInWords(t *testing.T) {
 	}
 }
 
+func TestTreeHasAnEnd(t *testing.T) {
+	r := open(t, memory(t))
+	root := create(t, r, nil)
+	for range MaxTree - 1 {
+		create(t, r, childOf(root, nil))
+	}
+	want := "parent: the tree of " + root.Grant().ID + " has 1024 grants, the most there can be; use one again, or ask for a new root"
+	if _, err := r.Create(t.Context(), ask(childOf(root, nil))); err == nil || err.Error() != want {
+		t.Errorf("one grant more: %v; want %s", err, want)
+	}
+}
+
 func TestEveryLevelOfTheChainNarrows(t *testing.T) {
 	r := open(t, memory(t))
 	schema := func(s string) json.RawMessage { return json.RawMessage(s) }

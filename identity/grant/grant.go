@@ -76,6 +76,10 @@ type Grant struct {
 // MaxDepth is the longest chain of grants: a root, its child, and two more.
 const MaxDepth = 4
 
+// MaxTree is how many grants a root's tree can have, ended ones included until they are
+// forgotten. Whoever holds a grant can make children of it, so there must be an end to them.
+const MaxTree = 1024
+
 // Usage is how often a grant was used. The calls of a child count in all its ancestors.
 type Usage struct {
 	Calls  int64            `json:"calls"`

@@ -25,6 +25,7 @@ type Live struct {
 
 	underWay atomic.Int64 // a root's: calls of its tree at this moment
 
+	tree     int     // guarded by reg.mu: of a root, how many grants its tree has
 	children []*Live // guarded by reg.mu
 	pending  bool    // guarded by reg.mu: the store is about to keep it; nobody finds it
 	place    int     // guarded by reg.mu: in its schedule; -1 for none

@@ -31,6 +31,7 @@ func (r *Registry) attach(g *Grant, own rules, parent *Live) *Live {
 		}
 		parent.children = append(parent.children, l)
 	}
+	l.root.tree++
 	r.lives.Store(g.ID, l)
 	r.schedule(l)
 	return l
@@ -56,6 +57,7 @@ func (r *Registry) detach(l *Live) *scope {
 	r.lives.Delete(l.Grant().ID)
 	delete(r.unsaved, l)
 	r.unschedule(l)
+	l.root.tree--
 	if p := l.parent; p != nil {
 		if i := slices.Index(p.children, l); i >= 0 {
 			p.children = slices.Delete(p.children, i, i+1)
