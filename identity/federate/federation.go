@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -165,7 +166,7 @@ func (f *Federation) Verify(ctx context.Context, token string, use Use) (*Identi
 		if err := r.verify(ctx, t, c, now); err != nil {
 			return nil, fmt.Errorf("federation rule %s: %w", r.Name, err)
 		}
-		return &Identity{Rule: r.Name, Subject: subject, Issuer: r.issuer(), ClientID: r.Client, Roles: r.Roles,
+		return &Identity{Rule: r.Name, Subject: subject, Issuer: r.issuer(), ClientID: r.Client, Roles: slices.Clone(r.Roles),
 			Until: time.Unix(c.exp, 0).UTC(), BearerAllowed: r.BearerAllowed}, nil
 	}
 	return nil, refusal

@@ -47,7 +47,7 @@ func (k *fileKeys) refresh() error {
 	if err != nil {
 		return err
 	}
-	now := k.now()
+	now := k.now().Round(0) // keys age while the machine sleeps, too
 	if k.data == nil || !bytes.Equal(data, k.data) {
 		k.data = data
 		var set jose.KeySet

@@ -114,8 +114,8 @@ func (r *rule) checkSPIFFE() *RuleError {
 func checkURL(key, s string) *RuleError {
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "":
-		return fault(key, "%q is no URL with a host", s)
+	case err != nil || u.Hostname() == "": // it is not quoted: a password may stand in it
+		return fault(key, "is no URL with a host")
 	case u.User != nil:
 		return fault(key, "has a user or password in it; keys are public and fetched without")
 	case u.Fragment != "":

@@ -52,7 +52,7 @@ func newRemoteKeys(issuer string, load func(context.Context) (jose.KeySet, time.
 func (k *remoteKeys) key(ctx context.Context, kid string) (jose.Key, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	now := k.now()
+	now := k.clock()
 	if k.usable(now) {
 		if key, ok := k.set.ByID[kid]; ok {
 			if !now.Before(k.fresh) {
@@ -71,7 +71,7 @@ func (k *remoteKeys) key(ctx context.Context, kid string) (jose.Key, error) {
 	if err := k.wait(ctx, flight); err != nil {
 		return jose.Key{}, err
 	}
-	now = k.now()
+	now = k.clock()
 	if !k.usable(now) {
 		return jose.Key{}, k.refusal(kid, now)
 	}
@@ -83,6 +83,9 @@ func (k *remoteKeys) key(ctx context.Context, kid string) (jose.Key, error) {
 	}
 	return jose.Key{}, k.unknown(kid)
 }
+
+// clock is the time on the wall: keys age while the machine sleeps, too.
+func (k *remoteKeys) clock() time.Time { return k.now().Round(0) }
 
 // wait gives up the lock until the fetch ends.
 func (k *remoteKeys) wait(ctx context.Context, flight <-chan struct{}) error {
@@ -107,7 +110,7 @@ func (k *remoteKeys) begin(now time.Time) <-chan struct{} {
 	if k.flight != nil {
 		return k.flight
 	}
-	if k.ctx.Err() != nil || !k.tried.IsZero() && now.Sub(k.tried) < fetchPause {
+	if k.ctx.Err() != nil || k.pause(now) > 0 {
 		return nil
 	}
 	flight := make(chan struct{})
@@ -116,25 +119,45 @@ func (k *remoteKeys) begin(now time.Time) <-chan struct{} {
 	return flight
 }
 
+// pause is how long nobody is asked yet. A clock that was put back holds nothing up.
+func (k *remoteKeys) pause(now time.Time) time.Duration {
+	if k.tried.IsZero() || now.Before(k.tried) {
+		return 0
+	}
+	return fetchPause - now.Sub(k.tried)
+}
+
 func (k *remoteKeys) fetch(flight chan struct{}) {
 	ctx, cancel := context.WithTimeoutCause(k.ctx, fetchTimeout, fmt.Errorf("no answer within %s", fetchTimeout))
 	defer cancel()
 	set, fresh, err := k.load(ctx)
+	tell := k.land(set, fresh, err)
+	close(flight)
+	tell() // without the lock: whoever reads the log may be slow
+}
+
+// land takes in what a fetch has brought, and returns what is to be logged.
+func (k *remoteKeys) land(set jose.KeySet, fresh time.Duration, err error) (tell func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	defer close(flight)
-	k.flight = nil
-	now, failed := k.now(), k.err != nil
-	if k.err = err; err != nil {
-		if k.ctx.Err() == nil {
-			k.log.Warn("the keys of an issuer cannot be read", "issuer", k.issuer, "err", err, "until_then", k.meanwhile(now))
+	now, failed := k.clock(), k.err != nil
+	k.flight, k.err = nil, err
+	switch {
+	case err != nil && k.ctx.Err() != nil: // closed
+		return func() {}
+	case err != nil:
+		meanwhile := k.meanwhile(now)
+		return func() {
+			k.log.Warn("the keys of an issuer cannot be read", "issuer", k.issuer, "err", err, "until_then", meanwhile)
 		}
-		return
-	}
-	if failed {
-		k.log.Info("the keys of an issuer can be read again", "issuer", k.issuer, "keys", len(set.ByID))
 	}
 	k.set, k.read, k.fresh = set, now, now.Add(min(max(fresh, minFresh), maxFresh))
+	if !failed {
+		return func() {}
+	}
+	return func() {
+		k.log.Info("the keys of an issuer can be read again", "issuer", k.issuer, "keys", len(set.ByID))
+	}
 }
 
 // meanwhile says what a failed fetch means for tokens of the issuer.
@@ -151,7 +174,7 @@ func (k *remoteKeys) refusal(kid string, now time.Time) error {
 		return k.unknown(kid)
 	}
 	again := ""
-	if wait := fetchPause - now.Sub(k.tried); wait > 0 {
+	if wait := k.pause(now); wait > 0 {
 		again = fmt.Sprintf("; the next try is in %s", wait.Round(time.Second))
 	}
 	if k.err == nil {
@@ -194,6 +217,8 @@ func (k *remoteKeys) probe(ctx context.Context) error {
 }
 
 func (k *remoteKeys) close() {
+	k.mu.Lock() // so that no fetch begins any more
 	k.stop()
+	k.mu.Unlock()
 	k.done.Wait()
 }

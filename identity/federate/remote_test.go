@@ -188,6 +188,7 @@ func TestIssuerThatIsDownIsAskedOnceIn10Seconds(t *testing.T) {
 		s.publishes(func(s *server) { s.err = nil })
 		time.Sleep(4 * time.Second)
 		has(t, k, "a")
+		synctest.Wait()
 		const want = `level=WARN msg="the keys of an issuer cannot be read" issuer=https://idp.example err="read https://idp.example/keys: connection refused" until_then="its tokens are refused"
 level=INFO msg="the keys of an issuer can be read again" issuer=https://idp.example keys=1
 `
@@ -275,8 +276,22 @@ func TestClosedKeysAskNobody(t *testing.T) {
 			t.Errorf("the caller that waited: %v; want ErrKeys", err)
 		}
 		time.Sleep(fetchPause)
+		synctest.Wait()
 		if _, err := ask(t, k, "a"); !errors.Is(err, ErrKeys) || s.count() != 1 || log.Len() > 0 {
 			t.Errorf("after close: %v, %d fetches, log %q; want ErrKeys, 1 and none", err, s.count(), log)
 		}
+	})
+}
+
+func TestClockThatIsPutBackHoldsNothingUp(t *testing.T) {
+	s := &server{kids: []string{"a"}}
+	synctest.Test(t, func(t *testing.T) {
+		back := time.Duration(0)
+		k := newRemoteKeys("https://idp.example", s.load, func() time.Time { return time.Now().Add(-back) }, slog.New(slog.DiscardHandler))
+		defer k.close()
+		has(t, k, "a")
+		s.publishes(func(s *server) { s.kids = []string{"b"} })
+		back = time.Hour
+		has(t, k, "b")
 	})
 }

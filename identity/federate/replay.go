@@ -7,10 +7,8 @@ import (
 	"time"
 )
 
-const (
-	maxID       = 128    // bytes of a jti
-	maxReplayed = 10_000 // assertions of one client that are remembered at a time
-)
+// maxReplayed bounds the assertions of one client that are remembered at a time.
+const maxReplayed = 10_000
 
 // replays remembers the assertions of one client until they end.
 type replays struct {

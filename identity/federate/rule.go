@@ -175,10 +175,13 @@ func (r *rule) checkLifetime() *RuleError {
 	return nil
 }
 
+// maxID bounds the names that are remembered, a jti and a kid, in bytes.
+const maxID = 128
+
 // verify checks the signature and, for what may be used once, that it is the first time.
 func (r *rule) verify(ctx context.Context, t *jose.Token, c *claims, now time.Time) error {
-	if t.Kid == "" {
-		return fmt.Errorf("%w: the header has no kid", ErrUnknownKey)
+	if t.Kid == "" || len(t.Kid) > maxID { // names that are in no set are remembered for a while
+		return fmt.Errorf("%w: the header has no kid of 1 to %d bytes", ErrUnknownKey, maxID)
 	}
 	key, err := r.keys.key(ctx, t.Kid)
 	if err != nil {

@@ -108,7 +108,7 @@ func TestDiscoveryIsRefusedWithAReason(t *testing.T) {
 		`{"issuer":"https://idp.example","jwks_uri":"http://idp.example/keys"}`:            `jwks_uri "http://idp.example/keys" is not https, so anybody on the way could give other keys; http is for loopback only`,
 		`{"issuer":"https://idp.example","jwks_uri":"http://127.0.0.1:8080/keys"}`:         "jwks_uri points at this machine, which is not the issuer's",
 		`{"issuer":"https://idp.example","jwks_uri":"https://localhost/keys"}`:             "jwks_uri points at this machine, which is not the issuer's",
-		`{"issuer":"https://idp.example","jwks_uri":"/keys"}`:                              `jwks_uri "/keys" is no URL with a host`,
+		`{"issuer":"https://idp.example","jwks_uri":"/keys"}`:                              "jwks_uri is no URL with a host",
 		`{"issuer":"https://idp.example","jwks_uri":"https://a:b@idp.example/keys"}`:       "jwks_uri has a user or password in it; keys are public and fetched without",
 		`{"issuer":"https://idp.example","jwks_uri":"gopher://idp.example/keys"}`:          `jwks_uri "gopher://idp.example/keys" is not https, so anybody on the way could give other keys; http is for loopback only`,
 		`{"issuer":"https://idp.example","jwks_uri":"https://keys.example","JWKS_URI":""}`: `is no discovery document: member name "JWKS_URI" would be read as "jwks_uri" by a parser that ignores case, at byte 76`,
