@@ -81,24 +81,25 @@ func (c *client) hear(ctx context.Context, session string) {
 	for ctx.Err() == nil {
 		resp, err := c.resume(ctx, at)
 		switch {
-		case errors.Is(err, ErrEnded), err == nil && resp.StatusCode == http.StatusMethodNotAllowed:
-			if err == nil {
-				discard(resp)
-			}
-			return // nothing to hear, now or later
-		case err == nil && resp.StatusCode == http.StatusNotFound && session != "":
+		case errors.Is(err, ErrEnded):
+			return
+		case err != nil: // it may pass
+		case resp.StatusCode == http.StatusNotFound && session != "":
 			discard(resp)
 			if c.reopen(ctx, session) == nil {
 				return // with a stream of its own
 			}
-		case err == nil && resp.StatusCode == http.StatusOK && mediaType(resp.Header) == "text/event-stream":
+		case resp.StatusCode == http.StatusOK && mediaType(resp.Header) == "text/event-stream":
 			pause = firstPause
 			stop := context.AfterFunc(ctx, func() { _ = resp.Body.Close() })
 			_, _ = c.events(resp.Body, &at, deliver)
 			stop()
 			_ = resp.Body.Close()
-		case err == nil:
+		default:
 			discard(resp)
+			if resp.StatusCode < http.StatusInternalServerError && resp.StatusCode != http.StatusTooManyRequests {
+				return // no such stream here, says the gateway
+			}
 		}
 		wait(ctx, max(pause, at.pause()))
 		pause = min(2*pause, longPause)
