@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -19,8 +20,11 @@ import (
 	"time"
 
 	"sallyport/gateway/admin"
+	"sallyport/gateway/shim"
 	"sallyport/identity"
+	"sallyport/identity/federate"
 	"sallyport/identity/grant"
+	"sallyport/identity/jose"
 	"sallyport/identity/mint"
 	"sallyport/identity/pop"
 	"sallyport/internal/strictjson"
@@ -31,6 +35,7 @@ import (
 type connectRig struct {
 	t           *testing.T
 	url, socket string
+	issuer, key string // the gateway's public URL; the file with the key that its federation trusts
 	grants      *grant.Registry
 }
 
@@ -55,10 +60,12 @@ func newConnectRig(t *testing.T, rule admin.LocalRule) *connectRig {
 	t.Cleanup(srv.Close)
 	r.url = srv.URL + "/mcp"
 	issuer := mint.NewIssuer(mint.IssuerConfig{URL: srv.URL, Audience: r.url, Keys: keys})
-	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: srv.URL, Audience: r.url, Keys: keys, PublicURL: srv.URL, Proofs: pop.NewChecker(pop.CheckerOptions{})})
+	proofs := pop.NewChecker(pop.CheckerOptions{})
+	verifier, err := identity.NewVerifier(identity.VerifierConfig{Issuer: srv.URL, Audience: r.url, Keys: keys, PublicURL: srv.URL, Proofs: proofs})
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.issuer = srv.URL
 	mux.Handle("/.well-known/", mint.Handler(issuer, srv.URL))
 	mux.HandleFunc("/mcp", func(w http.ResponseWriter, q *http.Request) { r.mcp(w, q, verifier, srv.URL) })
 	authority, err := mint.NewAuthority(mint.AuthorityConfig{Issuer: issuer, Grants: r.grants,
@@ -73,7 +80,40 @@ func newConnectRig(t *testing.T, rule admin.LocalRule) *connectRig {
 		t.Fatal(err)
 	}
 	r.serveSocket(authority, rule, srv.URL)
+	mux.Handle("/oauth/", mint.Endpoints(mint.EndpointsConfig{Authority: authority, Verifier: verifier, Federation: r.federation(dir), Proofs: proofs, PublicURL: srv.URL}))
 	return r
+}
+
+// federation trusts the key in key.jwk as an issuer of tokens and as a client.
+func (r *connectRig) federation(dir string) *federate.Federation {
+	r.t.Helper()
+	jwk := jose.NewEd25519(make([]byte, ed25519.SeedSize))
+	r.key = filepath.Join(dir, "key.jwk")
+	set := filepath.Join(dir, "set.json")
+	for name, data := range map[string][]byte{r.key: jwk.Private(), set: []byte(`{"keys":[` + string(jwk.Public()) + `]}`)} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	f, err := federate.New([]federate.Rule{
+		{Name: "ci", Issuer: "https://ci.example", Audience: r.issuer, JWKSFile: set, Subject: "ci:{sub}", Client: "ci", Roles: []string{"reader"}},
+		{Name: "agent", Kind: "private_key_jwt", ClientID: "agent-7", Audience: r.issuer, JWKSFile: set, Subject: "agent:{sub}", Roles: []string{"writer"}},
+	}, federate.Options{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(f.Close)
+	return f
+}
+
+// outside returns a token of the issuer that the federation trusts.
+func (r *connectRig) outside(audience string) string {
+	r.t.Helper()
+	p, err := shim.KeyCredential(r.key, "https://ci.example", nil).Prove(r.t.Context(), audience)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p.ClientAssertion
 }
 
 func (r *connectRig) serveSocket(authority *mint.Authority, rule admin.LocalRule, url string) {
@@ -212,7 +252,7 @@ func TestConnectMakesABoundGrantAndCompletesIt(t *testing.T) {
 		t.Errorf("answer = %s\nwant     %s", got, want)
 	}
 	g := r.one()
-	if g.JKT == "" || g.Task != "JIRA-1" || g.MaxCalls != 7 || fmt.Sprint(g.Tools) != "[files.read_*]" || g.Expires.Sub(g.Created).Round(time.Second) != 10*time.Minute {
+	if g.JKT == "" || g.Task != "JIRA-1" || g.MaxCalls != 7 || fmt.Sprint(g.Tools) != "[files.read_*]" || (g.Expires.Sub(g.Created)-10*time.Minute).Abs() > time.Second {
 		t.Errorf("grant = %+v; want what the flags say, bound to a key", g)
 	}
 	if code := c.end(); code != exitFine {
