@@ -20,13 +20,15 @@ import (
 type revokeSpec struct {
 	Addr, Socket, Role string
 	Grants, Streams    int // streams of each grant
+	PID                int // of the gateway
 }
 
 // delays are from the request to revoke to the end of a stream, in milliseconds.
 type delays struct {
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
-	Last float64 `json:"last"`
+	P50  float64 `json:"p50_ms"`
+	P99  float64 `json:"p99_ms"`
+	Last float64 `json:"last_ms"`
+	CPU  float64 `json:"cpu_us"` // of the gateway for each stream, in ticks of 10 ms for all of them
 }
 
 type revokeResult struct {
@@ -59,13 +61,13 @@ func revokeMain([]string) error {
 			return err
 		}
 	}
-	one, err := revoked(ctx, client, grant.Filter{ID: ids[0]}, streams[0])
+	one, err := spec.revoked(ctx, client, grant.Filter{ID: ids[0]}, streams[0])
 	if err != nil {
 		return err
 	}
 	r := revokeResult{One: one}
 	if rest := slices.Concat(streams[1:]...); len(rest) > 0 {
-		if r.All, err = revoked(ctx, client, grant.Filter{All: true}, rest); err != nil {
+		if r.All, err = spec.revoked(ctx, client, grant.Filter{All: true}, rest); err != nil {
 			return err
 		}
 	}
@@ -73,13 +75,17 @@ func revokeMain([]string) error {
 }
 
 // revoked ends what f matches and waits until all of the streams are at their end.
-func revoked(ctx context.Context, c *admin.Client, f grant.Filter, streams []*heldStream) (delays, error) {
+func (spec revokeSpec) revoked(ctx context.Context, c *admin.Client, f grant.Filter, streams []*heldStream) (delays, error) {
 	for i, s := range streams {
 		select {
 		case <-s.done:
 			return delays{}, fmt.Errorf("stream %d had ended before anything was revoked: %w", i, s.err)
 		default:
 		}
+	}
+	before, _, err := stat(spec.PID)
+	if err != nil {
+		return delays{}, err
 	}
 	began := time.Now()
 	if _, err := c.Revoke(ctx, f, grant.Revoked, "bench"); err != nil {
@@ -94,8 +100,12 @@ func revoked(ctx context.Context, c *admin.Client, f grant.Filter, streams []*he
 			return delays{}, errors.New("a stream of a revoked grant did not end")
 		}
 	}
+	after, _, err := stat(spec.PID)
 	slices.Sort(took)
-	return delays{P50: quantile(took, 0.50) / 1e3, P99: quantile(took, 0.99) / 1e3, Last: took[len(took)-1].Seconds() * 1e3}, nil
+	return delays{
+		P50: quantile(took, 0.50) / 1e3, P99: quantile(took, 0.99) / 1e3, Last: took[len(took)-1].Seconds() * 1e3,
+		CPU: float64((after - before).Microseconds()) / float64(len(took)),
+	}, err
 }
 
 // heldStream is an open stream that somebody reads to its end.
