@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 )
@@ -32,11 +33,15 @@ func (r *Record) charge() Charge {
 	return c
 }
 
-// Replay tells each of the charges that are in the log behind the number after, in their order.
-// It is for the time after Open and before the first Decide. A segment that was moved aside as
-// damaged cannot be read, and is named in the error once all others have been.
-func (l *Log) Replay(after uint64, each func(Charge)) error {
-	list, err := segments(l.dir)
+// Replay tells each of the charges that are in the log of a directory behind the number after, in
+// their order. It is for the time before the first Decide, and for looking at a log that nobody
+// writes. A segment that was moved aside as damaged cannot be read, and is named in the error once
+// all others have been.
+func Replay(dir string, after uint64, each func(Charge)) error {
+	list, err := segments(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // nothing was ever recorded
+	}
 	if err != nil {
 		return err
 	}

@@ -128,7 +128,6 @@ func TestReplayTellsWhatTheJournalWasTold(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	again := open(t, dir, Options{})
 	for _, after := range []uint64{0, 5, 12, 99} {
 		var want, got []Charge
 		for _, c := range j.all() {
@@ -136,7 +135,7 @@ func TestReplayTellsWhatTheJournalWasTold(t *testing.T) {
 				want = append(want, c)
 			}
 		}
-		if err := again.Replay(after, func(c Charge) { got = append(got, c) }); err != nil {
+		if err := Replay(dir, after, func(c Charge) { got = append(got, c) }); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -161,7 +160,7 @@ func TestReplayNamesASegmentThatCannotBeRead(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, name), filepath.Join(dir, name+damagedSuffix)); err != nil {
 		t.Fatal(err)
 	}
-	err := open(t, dir, Options{}).Replay(0, func(c Charge) { t.Errorf("told %+v of a damaged segment", c) })
+	err := Replay(dir, 0, func(c Charge) { t.Errorf("told %+v of a damaged segment", c) })
 	if want := name + damagedSuffix + " is damaged: what it charged is not counted"; err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Replay = %v; want %q", err, want)
 	}
