@@ -162,7 +162,7 @@ var rooms = []room{
 	{
 		path: "sallyport/gateway",
 		ours: []string{
-			strict, "sallyport/identity", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
+			strict, "sallyport/identity", "sallyport/identity/grant", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
 			"sallyport/gateway/catalog", "sallyport/gateway/federation", "sallyport/gateway/guard", "sallyport/gateway/audit",
 		},
 		reason: "the line defines Upstream, Verifier, Decider and Recorder and implements none; it works with the standard library and the rooms it is built of",

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -9,6 +11,7 @@ import (
 	"sallyport/gateway/session"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
+	"sallyport/identity/grant"
 	"sallyport/internal/strictjson"
 	"sallyport/policy"
 )
@@ -23,8 +26,15 @@ func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call 
 	if err := x.decide(ctx, who, call); err != nil {
 		return nil, err
 	}
+	if err := x.charge(call); err != nil {
+		return nil, err
+	}
 	if err := x.record(ctx); err != nil {
 		return nil, err
+	}
+	if ended := endedGrant(ctx); ended != nil {
+		x.refund()
+		return nil, unauthenticated(ended)
 	}
 	return &Permit{out: out, valid: true}, nil
 }
@@ -32,6 +42,20 @@ func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call 
 // decide returns nil when the call may be made.
 func (x *exchange) decide(ctx context.Context, who *identity.Principal, call checked) error {
 	in := x.input(who, call)
+	refusal := x.withinGrant(ctx, call, in)
+	if refusal != nil {
+		x.note(policy.Decision{Revision: x.snap.Policy.Revision(), Reasons: []string{"the grant does not allow it"}})
+	} else if refusal = x.askPolicy(ctx, call, in); refusal == nil {
+		return nil
+	} else if x.snap.RecordOnly {
+		x.rec.Decision = "would_deny"
+		return nil
+	}
+	x.rec.Decision = "deny"
+	return x.hide(ctx, call, in, refusal)
+}
+
+func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input) *Error {
 	ask := x.snap.Policy.Decide
 	if housekeeping(call.msg) {
 		ask = x.snap.Policy.Denied
@@ -41,15 +65,11 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 		d = policy.Decision{Revision: x.snap.Policy.Revision()}
 	}
 	x.note(d)
-	refusal := x.verdict(d, err)
-	if refusal == nil {
-		return nil
-	}
-	if x.snap.RecordOnly {
-		x.rec.Decision = "would_deny"
-		return nil
-	}
-	x.rec.Decision = "deny"
+	return x.verdict(d, err)
+}
+
+// hide turns the refusal of what the caller may not see into that of what does not exist.
+func (x *exchange) hide(ctx context.Context, call checked, in *policy.Input, refusal *Error) *Error {
 	if call.tool != nil {
 		if visible, verr := x.visible(ctx, in); verr != nil || !visible {
 			hidden := x.unknownTool()
@@ -70,8 +90,12 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 	return refusal
 }
 
-// visible reports whether the caller may see what in asks about. Record-only hides nothing.
+// visible reports whether the caller may see what in asks about. Record-only hides nothing but
+// what the grant does not cover.
 func (x *exchange) visible(ctx context.Context, in *policy.Input) (bool, error) {
+	if !x.grantSees(in) {
+		return false, nil
+	}
 	if x.snap.RecordOnly {
 		return true, nil
 	}
@@ -91,13 +115,41 @@ func (x *exchange) verdict(d policy.Decision, err error) *Error {
 		return refuse(CodeDenied, "Denied by policy: %s (decision %s)", why, x.rec.ID)
 	}
 	for _, o := range d.Obligations {
-		if o.Type == "record_arguments" {
-			if x.msg != nil {
-				x.rec.Arguments = x.msg.Arguments
-			}
-			continue
+		if err := x.meet(o); err != nil {
+			return refuse(CodeDenied, "Denied: %s (decision %s)", err, x.rec.ID)
 		}
-		return refuse(CodeDenied, "Denied: the policy asks for %q, which this gateway cannot do (decision %s)", o.Type, x.rec.ID)
+	}
+	return nil
+}
+
+// meet does what an obligation asks for before the call, or says why it cannot be done.
+func (x *exchange) meet(o policy.Obligation) error {
+	if err := o.Check(); err != nil {
+		return err
+	}
+	switch o.Type {
+	case policy.RecordArguments:
+		if x.msg != nil {
+			x.rec.Arguments = x.msg.Arguments
+		}
+	case policy.RequireProof:
+		if x.who.Proof == identity.ProofNone {
+			return errors.New("the policy wants a token that is bound to a key, as `sallyport connect` has")
+		}
+	case policy.MaxCalls:
+		n, perTool, err := o.MaxCalls()
+		if err != nil {
+			return err
+		}
+		x.bounds = append(x.bounds, grant.Bound{N: n, PerTool: perTool})
+	case policy.Label:
+		labels, err := o.Labels()
+		if err != nil {
+			return err
+		}
+		x.rec.LabelsAfter = x.live.AddLabels(labels)
+	default:
+		return fmt.Errorf("the policy asks for %q, which this gateway cannot do", o.Type)
 	}
 	return nil
 }
@@ -206,20 +258,36 @@ func (x *exchange) input(who *identity.Principal, call checked) *policy.Input {
 // ask begins a question to the policy about an action of who at a server.
 func (x *exchange) ask(who *identity.Principal, action string, server *Server) *policy.Input {
 	in := &policy.Input{
-		Subject: subject(who), Action: action, Server: server.Name,
+		Subject: x.subject(who), Action: action, Server: server.Name, Flow: x.live.Labels(),
 		Request: policy.Request{ID: x.rec.ID, Time: x.rec.Time, Method: action},
 	}
-	if who.Grant != "" {
-		in.Grant = &policy.Grant{ID: who.Grant, Task: who.Task, Expires: who.Expires}
+	in.Grant = x.policyGrant()
+	if left, counted := x.live.CallsLeft(); counted {
+		in.Grant.CallsLeft = &left
 	}
 	return in
+}
+
+// policyGrant is what a list sees of the grant; a call sees how many calls are left as well.
+func (x *exchange) policyGrant() *policy.Grant {
+	g := x.live.Grant()
+	return &policy.Grant{ID: g.ID, Task: g.Task, Expires: g.Expires}
 }
 
 func toolOf(t *catalog.Tool) *policy.Tool {
 	return &policy.Tool{Name: t.Name, Title: t.Title, Annotations: t.Annotations, Digest: t.Digest}
 }
 
-func subject(who *identity.Principal) *policy.Subject {
-	return &policy.Subject{ID: who.Subject, Issuer: who.Issuer, Client: who.ClientID, Roles: who.Roles,
+func (x *exchange) subject(who *identity.Principal) *policy.Subject {
+	g := x.live.Grant()
+	s := &policy.Subject{ID: who.Subject, Issuer: who.Issuer, Client: who.ClientID, Roles: who.Roles,
 		Actors: who.Actors, Claims: who.Claims, Proof: who.Proof}
+	if g.Issuer != "" {
+		s.Issuer = g.Issuer // who vouched for the subject, where that was not this gateway
+	}
+	if who.Measured != "" || g.Measured != "" {
+		s.Measured = &policy.Measured{Digest: who.Measured, Changed: who.Measured != g.Measured,
+			Approved: who.Measured != "" && x.snap.Approved != nil && x.snap.Approved(who.Measured)}
+	}
+	return s
 }

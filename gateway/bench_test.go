@@ -40,7 +40,7 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func benchFixture(b *testing.B) *fixture {
 	f := newFixture(b)
-	g, err := New(Options{Recorder: &nullRecorder{}, StateKey: make([]byte, 32)})
+	g, err := New(Options{Recorder: &nullRecorder{}, Grants: f.issuer.Grants, StateKey: make([]byte, 32)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
+	"sallyport/identity/grant"
 	"sallyport/internal/strictjson"
 )
 
@@ -24,6 +25,11 @@ type exchange struct {
 	rec  audit.Record
 
 	who     *identity.Principal
+	live    *grant.Live        // what the principal's token is worth
+	bound   context.Context    // ends with the grant
+	bounds  []grant.Bound      // the policy's, of this call
+	held    *grant.Reservation // of this call; nil where it costs nothing, or was given back
+	leave   func()             // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
 	decided bool // the decision is on disk, an outcome must follow
@@ -72,6 +78,8 @@ func (x *exchange) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, release := x.bind(ctx)
+	defer release()
 	if x.r.Method != http.MethodPost {
 		return x.serveSession(ctx, who)
 	}
@@ -100,7 +108,14 @@ func (x *exchange) serve(ctx context.Context) error {
 	return x.forward(ctx, who, call, permit)
 }
 
-// authenticate says who is calling, or that nobody is.
+// release gives back what the exchange has held of its grant.
+func (x *exchange) release() {
+	if x.leave != nil {
+		x.leave()
+	}
+}
+
+// authenticate says who is calling under which grant, or that nobody is.
 func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error) {
 	r := identity.Request{Method: x.r.Method, Header: x.r.Header, Path: x.r.URL.EscapedPath(), RawQuery: x.r.URL.RawQuery, TLS: x.r.TLS}
 	who, err := x.snap.Verifier.Verify(ctx, &r)
@@ -113,6 +128,9 @@ func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error
 	x.who = who
 	x.rec.Subject, x.rec.Client, x.rec.Grant, x.rec.Task = who.Subject, who.ClientID, who.Grant, who.Task
 	x.rec.JTI, x.rec.Roles = who.TokenID, who.Roles
+	if x.live, err = x.findGrant(who); err != nil {
+		return nil, err
+	}
 	return who, nil
 }
 

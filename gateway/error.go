@@ -35,6 +35,7 @@ const (
 	CodeTimeout
 	CodeInvalidOutput
 	CodeUnaudited
+	CodeStale
 )
 
 // rpcCancelled answers a request that its own client has cancelled; nobody waits for it.
@@ -72,6 +73,7 @@ var table = [...]row{
 	CodeTimeout:            {"timeout", http.StatusOK, 504, false},
 	CodeInvalidOutput:      {"invalid_output", http.StatusOK, 502, true},
 	CodeUnaudited:          {"unaudited", http.StatusServiceUnavailable, 503, false},
+	CodeStale:              {"stale", http.StatusServiceUnavailable, 503, false},
 }
 
 // String is the code's name in the record and in logs.

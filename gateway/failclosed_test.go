@@ -10,6 +10,7 @@ import (
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
+	"sallyport/identity/grant"
 	"sallyport/policy"
 )
 
@@ -77,6 +78,22 @@ func (f failingRecorder) Decide(ctx context.Context, r *audit.Record) error {
 	return f.do(ctx)
 }
 
+type failingGrants struct{ failing }
+
+func (f failingGrants) Find(string) (*grant.Live, error) {
+	if f.failing == failStale {
+		return nil, grant.ErrStale
+	}
+	return nil, f.do(ended())
+}
+
+// ended is a context that waits for nothing: Find has none of the request's.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
 // obliging is a policy that allows under a condition which the gateway cannot meet.
 type obliging struct{ Decider }
 
@@ -95,7 +112,7 @@ func TestFailClosed(t *testing.T) {
 		{"verifier", func(f *fixture, how failing) { f.snap.Verifier = failingVerifier{how}; f.swap() }},
 		{"policy", func(f *fixture, how failing) { f.snap.Policy = failingPolicy{how, f.snap.Policy}; f.swap() }},
 		{"recorder", func(f *fixture, how failing) {
-			g, err := New(Options{Recorder: failingRecorder{how, f.rec}, StateKey: make([]byte, 32)})
+			g, err := New(Options{Recorder: failingRecorder{how, f.rec}, Grants: f.issuer.Grants, StateKey: make([]byte, 32)})
 			if err != nil {
 				f.t.Fatal(err)
 			}
@@ -119,11 +136,19 @@ func TestFailClosed(t *testing.T) {
 			}
 		}},
 		{"snapshot", func(f *fixture, _ failing) {
-			g, err := New(Options{Recorder: f.rec, StateKey: make([]byte, 32)})
+			g, err := New(Options{Recorder: f.rec, Grants: f.issuer.Grants, StateKey: make([]byte, 32)})
 			if err != nil {
 				f.t.Fatal(err)
 			}
 			f.g, f.handler = g, g
+		}},
+		{"grants", func(f *fixture, how failing) {
+			g, err := New(Options{Recorder: f.rec, Grants: failingGrants{how}, StateKey: make([]byte, 32)})
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			f.g, f.handler = g, g
+			f.swap()
 		}},
 		{"obligation", func(f *fixture, _ failing) { f.snap.Policy = obliging{f.snap.Policy}; f.swap() }},
 	}
@@ -180,7 +205,10 @@ func TestZeroValuesBuyNothing(t *testing.T) {
 	if _, err := New(Options{StateKey: make([]byte, 32)}); err == nil {
 		t.Error("New took no recorder")
 	}
-	g, err := New(Options{Recorder: &fakeRecorder{}, StateKey: make([]byte, 32)})
+	if _, err := New(Options{Recorder: &fakeRecorder{}, StateKey: make([]byte, 32)}); err == nil {
+		t.Error("New took no grants")
+	}
+	g, err := New(Options{Recorder: &fakeRecorder{}, Grants: failingGrants{}, StateKey: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

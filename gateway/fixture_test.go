@@ -129,6 +129,12 @@ func (f *fakeRecorder) Refused(_, code string) {
 
 func (f *fakeRecorder) Digest([]byte) string { return "hmac-sha256:fake" }
 
+func (f *fakeRecorder) all() []audit.Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]audit.Record(nil), f.records...)
+}
+
 func (f *fakeRecorder) last() audit.Record {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -188,7 +194,7 @@ type fixture struct {
 
 func newFixture(t testing.TB) *fixture {
 	t.Helper()
-	f := &fixture{t: t, up: &fakeUpstream{tools: testTools}, rec: &fakeRecorder{}, issuer: identitytest.New(t)}
+	f := &fixture{t: t, up: &fakeUpstream{tools: testTools}, rec: &fakeRecorder{}, issuer: identitytest.New(t).WithGrants(t)}
 	f.up.answer = func(_ context.Context, out Outbound) (*Reply, error) {
 		span, _ := strictjson.Find(out.Body, "id")
 		return jsonReply(200, `{"jsonrpc":"2.0","id":`+string(span.Of(out.Body))+`,"result":{"content":[],"resultType":"complete"}}`), nil
@@ -201,7 +207,7 @@ func newFixture(t testing.TB) *fixture {
 	hosts, origins := Authorities(identitytest.URL)
 	f.snap = &Snapshot{Verifier: f.issuer.Verifier, Policy: gen, Servers: map[string]*Server{"files": f.server}, Sole: "files",
 		PublicURL: identitytest.URL, Hosts: hosts, Origins: origins, Limits: Limits{RequestBytes: 4096, ResultBytes: 1 << 16}}
-	g, err := New(Options{Recorder: f.rec, StateKey: make([]byte, 32)})
+	g, err := New(Options{Recorder: f.rec, Grants: f.issuer.Grants, StateKey: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,7 +226,16 @@ func (f *fixture) swap() {
 
 func mustPolicy(t testing.TB, src string) *policy.Generation {
 	t.Helper()
-	gen, err := policy.FromFiles(context.Background(), map[string][]byte{"authz.rego": []byte(src)}, policy.Options{})
+	return mustPolicies(t, map[string]string{"authz.rego": src})
+}
+
+func mustPolicies(t testing.TB, sources map[string]string) *policy.Generation {
+	t.Helper()
+	files := map[string][]byte{}
+	for name, src := range sources {
+		files[name] = []byte(src)
+	}
+	gen, err := policy.FromFiles(context.Background(), files, policy.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,13 @@ func (rt *route) send(ctx context.Context, permit *Permit) (*Reply, error) {
 // client expects no answer.
 func (x *exchange) upstreamFailed(ctx context.Context, call checked, err error) error {
 	if ctx.Err() == nil {
+		if errors.Is(err, ErrNotSent) || errors.Is(err, ErrNoCredential) {
+			x.refund()
+		}
 		return upstreamError(call.server.Name, err)
+	}
+	if ended := endedGrant(ctx); ended != nil {
+		return unauthenticated(ended)
 	}
 	x.outcome("cancelled", context.Cause(ctx).Error())
 	if errors.Is(context.Cause(ctx), errCancelled) {
@@ -68,7 +74,12 @@ func (x *exchange) upstreamFailed(ctx context.Context, call checked, err error) 
 // up cancels its call; in the older one it does not, and only its own notification does.
 func (x *exchange) lifetime(ctx context.Context, who *identity.Principal, call checked) (_ context.Context, stop context.CancelCauseFunc, end func()) {
 	if call.msg.Era == wire.Legacy && call.msg.Kind == wire.Request {
-		ctx = context.WithoutCancel(ctx)
+		var release context.CancelFunc
+		ctx, release = x.bind(context.WithoutCancel(ctx))
+		defer func() {
+			inner := end
+			end = func() { inner(); release() }
+		}()
 	}
 	ctx, stop = context.WithCancelCause(ctx)
 	if call.msg.Kind != wire.Request {
@@ -257,7 +268,10 @@ func (r *relay) broken(out *streamWriter, err error) error {
 		r.outcome("ok", cause.Error())
 		return nil
 	}
-	if r.ctx.Err() != nil {
+	ended := endedGrant(r.ctx)
+	if ended != nil {
+		err = &Error{Code: CodeUnauthenticated, Public: "the grant has ended", Err: ended, rpc: http.StatusUnauthorized}
+	} else if r.ctx.Err() != nil {
 		r.outcome("cancelled", context.Cause(r.ctx).Error())
 		return nil
 	}

@@ -32,6 +32,7 @@ const (
 // Options are the parts of a Gateway that do not change while it runs.
 type Options struct {
 	Recorder Recorder         // required
+	Grants   Grants           // required
 	StateKey []byte           // 32 bytes; seals multi-round-trip state. Required
 	Now      func() time.Time // default time.Now
 	Logger   *slog.Logger     // default: discard
@@ -41,6 +42,8 @@ type Options struct {
 // Snapshot.
 type Gateway struct {
 	recorder Recorder
+	grants   Grants
+	schemas  schemas
 	now      func() time.Time
 	log      *slog.Logger
 	snapshot atomic.Pointer[Snapshot]
@@ -64,8 +67,8 @@ type Gateway struct {
 
 // New returns a gateway without a snapshot.
 func New(o Options) (*Gateway, error) {
-	if o.Recorder == nil {
-		return nil, errors.New("a gateway needs a recorder")
+	if o.Recorder == nil || o.Grants == nil {
+		return nil, errors.New("a gateway needs a recorder and grants")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -78,7 +81,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	return &Gateway{
-		recorder: o.Recorder, now: o.Now, log: o.Logger, sealer: sealer,
+		recorder: o.Recorder, grants: o.Grants, now: o.Now, log: o.Logger, sealer: sealer,
 		sessions:  session.NewSessions(maxSessions),
 		questions: session.NewQuestions(maxQuestions),
 		handles:   session.NewHandles(maxHandles),
@@ -129,9 +132,10 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := g.open(w, r, snap)
+	defer x.release()
 	defer x.recovered()
 	if err := x.serve(r.Context()); err != nil {
-		x.refuse(asError(err))
+		x.refuse(x.orEnded(asError(err)))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
@@ -33,7 +32,10 @@ func (x *exchange) serveTools(ctx context.Context, who *identity.Principal, call
 // which list.
 func (x *exchange) serveView(who *identity.Principal, call checked, key catalog.ViewKey, build func() ([]byte, error)) error {
 	key.Revision, key.Era = x.snap.viewRevision(), call.msg.Era
-	key.SubjectKey = x.snap.Policy.SubjectKey(subject(who)) + grantKey(who)
+	key.SubjectKey = x.snap.Policy.SubjectKey(x.subject(who)) + x.snap.Policy.GrantKey(x.policyGrant())
+	if x.live.Narrow() { // the grant hides what its role may see
+		key.SubjectKey += "\x00" + who.Grant
+	}
 	view, err := x.g.views.Get(key, build)
 	if err != nil {
 		return err
@@ -51,14 +53,6 @@ func cursorKey(msg *wire.Message) string {
 		return ""
 	}
 	return "=" + msg.Cursor
-}
-
-// grantKey keeps callers under a grant apart: a policy may read the grant, and when it ends.
-func grantKey(who *identity.Principal) string {
-	if who.Grant == "" {
-		return ""
-	}
-	return "\x00" + who.Expires.UTC().Format(time.RFC3339Nano) + who.Key() + "\x00" + who.Task
 }
 
 // viewRevision tells views of one policy apart by whether it is enforced.

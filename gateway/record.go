@@ -11,7 +11,13 @@ import (
 // record puts the decision on disk. Without that there is no call.
 func (x *exchange) record(ctx context.Context) error {
 	x.rec.Phase = audit.PhaseDecision
-	if err := x.g.recorder.Decide(ctx, &x.rec); err != nil {
+	err := x.g.recorder.Decide(ctx, &x.rec)
+	x.rec.Calls = 0 // what follows charges nothing more
+	if err != nil {
+		if ctx.Err() == nil { // else it may yet come to the disk, and then counts
+			x.held.Refund()
+			x.held = nil
+		}
 		return &Error{Code: CodeUnaudited, Public: "the decision cannot be recorded, so the call is not made", Err: err}
 	}
 	x.decided = true

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"sallyport/gateway/wire"
+
+	"sallyport/identity/grant"
 )
 
 // withSession makes the upstream begin sessions named by id.
@@ -53,12 +55,12 @@ func TestSessionIsBoundToItsPrincipalNotItsToken(t *testing.T) {
 	if foreign.Code != 404 || foreign.Body.String() != unknown.Body.String() {
 		t.Errorf("another's session: %d %s; an unknown one: %s; want the same 404", foreign.Code, foreign.Body, unknown.Body)
 	}
-	client := f.issuer.With(f.issuer.Claims("ann"), map[string]any{"client_id": "another"})
+	client := f.issuer.Under(f.issuer.Grant(grant.Grant{Subject: "ann", ClientID: "another", Roles: []string{"reader"}}))
 	if w := f.post(client, call, wire.HeaderSession, "s1"); w.Code != 404 {
 		t.Errorf("same subject, another client: %d; want 404", w.Code)
 	}
-	grant := f.issuer.With(f.issuer.Claims("ann"), map[string]any{"grant": "g1"})
-	if w := f.post(grant, call, wire.HeaderSession, "s1"); w.Code != 404 {
+	second := f.issuer.Under(f.issuer.Grant(grant.Grant{Subject: "ann", Roles: []string{"reader"}}))
+	if w := f.post(second, call, wire.HeaderSession, "s1"); w.Code != 404 {
 		t.Errorf("same subject, another grant: %d; want 404", w.Code)
 	}
 	if w := f.do("DELETE", f.other, "", wire.HeaderSession, "s1"); w.Code != 404 {

@@ -24,8 +24,12 @@ type Decider interface {
 	Denied(ctx context.Context, in *policy.Input) (policy.Decision, error)
 	// Visible reports whether any arguments could be allowed.
 	Visible(ctx context.Context, in *policy.Input) (bool, error)
+	// Holds asks a rule that a grant names for its arguments. On any error the answer is false.
+	Holds(ctx context.Context, rule string, in *policy.Input) (bool, error)
 	// SubjectKey identifies what the policy reads of a subject.
 	SubjectKey(s *policy.Subject) string
+	// GrantKey identifies what a list can read of a grant.
+	GrantKey(g *policy.Grant) string
 	// ArgumentKeys are the top-level arguments that the policy reads.
 	ArgumentKeys() (keys []string, all bool)
 	// Revision names the policy.
@@ -50,6 +54,8 @@ type Limits struct {
 	ResultBytes  int64         // default 16 MiB; also of one streamed event
 	Depth        int           // of JSON; default 64
 	BodyTimeout  time.Duration // for reading a request body; default 30 s
+
+	ConcurrentPerGrant int // calls of one grant at the same time; default 16
 }
 
 func (l Limits) orDefault() Limits {
@@ -64,6 +70,9 @@ func (l Limits) orDefault() Limits {
 	}
 	if l.BodyTimeout <= 0 {
 		l.BodyTimeout = 30 * time.Second
+	}
+	if l.ConcurrentPerGrant <= 0 {
+		l.ConcurrentPerGrant = 16
 	}
 	return l
 }
@@ -81,8 +90,15 @@ type Snapshot struct {
 	Limits    Limits
 
 	// RecordOnly lets through what the policy refuses, and records that it would have been
-	// refused. Broken messages and tokens are refused all the same.
+	// refused. Broken messages and tokens are refused all the same, and a grant allows no more than
+	// it says.
 	RecordOnly bool
+
+	// RequireProof refuses tokens that are not bound to a key; RequireProofFor does so for roles.
+	RequireProof    bool
+	RequireProofFor []string
+	// Approved reports whether somebody has approved the agent's files of this digest; nil: nobody.
+	Approved func(digest string) bool
 
 	members      []*Server         // Servers, by name
 	argumentKeys map[string]string // fold → exact name of what the policy reads

@@ -118,12 +118,11 @@ func endOf(ctx context.Context) string {
 
 // stream is an open stream as the gateway sees it from outside.
 type stream struct {
-	x      *exchange
-	who    *identity.Principal
-	call   checked
-	out    *streamWriter
-	stop   context.CancelCauseFunc
-	expiry *time.Timer
+	x    *exchange
+	who  *identity.Principal
+	call checked
+	out  *streamWriter
+	stop context.CancelCauseFunc
 }
 
 func (r *relay) stream(out *streamWriter) *stream {
@@ -151,11 +150,9 @@ func (s *streams) full(owner string) bool {
 	return s.byOwner[owner] >= maxStreams
 }
 
-// add registers a stream; the returned function takes it out. Without a grant the authority
-// behind a stream is its token, so it ends when the token does; the client opens it again with
-// the next one.
+// add registers a stream; the returned function takes it out. A stream ends with the grant that
+// opened it, whose context it has, and not with the token.
 func (s *streams) add(st *stream) func() {
-	st.expiry = time.AfterFunc(st.who.Expires.Sub(st.x.g.now()), func() { st.end("its token has expired") })
 	s.mu.Lock()
 	if s.open == nil {
 		s.open, s.byOwner = make(map[*stream]bool), make(map[string]int)
@@ -168,7 +165,6 @@ func (s *streams) add(st *stream) func() {
 		go st.reauthorize(context.Background(), newest) // swapped after the stream was authorised
 	}
 	return func() {
-		st.expiry.Stop()
 		st.out.close()
 		s.mu.Lock()
 		defer s.mu.Unlock()

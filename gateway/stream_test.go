@@ -12,6 +12,8 @@ import (
 
 	"sallyport/gateway/wire"
 	"sallyport/identity/identitytest"
+
+	"sallyport/identity/grant"
 )
 
 // openStream is an upstream stream that a test feeds.
@@ -148,13 +150,23 @@ func TestPolicySwapEndsDeniedStreams(t *testing.T) {
 	})
 }
 
-// A stream without a grant lives no longer than its token.
-func TestStreamEndsWithItsToken(t *testing.T) {
+// A stream outlives the token that opened it and ends with the grant.
+func TestStreamEndsWithItsGrantAndNotWithItsToken(t *testing.T) {
 	f := newFixture(t)
 	s := f.streaming()
+	id := f.issuer.Grant(grant.Grant{Subject: "ann", Roles: []string{"reader"}})
 	now := time.Now().Unix()
-	short := f.issuer.With(f.issuer.Claims("ann"), map[string]any{"iat": now, "exp": now + 2})
-	c := f.connect(t, "GET", short, "")
+	claims := f.issuer.Claims("ann")
+	claims["grant"] = id
+	c := f.connect(t, "GET", f.issuer.With(claims, map[string]any{"iat": now, "exp": now + 1}), "")
+	for !time.Now().After(time.Unix(now+1, 0)) {
+		time.Sleep(10 * time.Millisecond) // the token's end is the wall clock's
+	}
+	s.say(t, `data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}`+"\n\n")
+	if got := c.event(); !strings.Contains(got, "notifications/message") {
+		t.Fatalf("event %s; want what the server says after the token's end", got)
+	}
+	f.revoke(id)
 	if got := c.event(); got != "" {
 		t.Errorf("event %s; want the end", got)
 	}

@@ -47,6 +47,14 @@ var (
 	ErrNotSent = fmt.Errorf("%w, nothing was sent", ErrUnreachable)
 )
 
+// NotSent marks an error as an [ErrNotSent] and leaves its text as it is.
+func NotSent(err error) error { return notSent{err} }
+
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error      { return e.error }
+func (notSent) Is(target error) bool { return target == ErrNotSent }
+
 // Scrubber is what an Upstream may be as well: it takes the gateway's own secrets out of what the
 // server has said, and returns how many there were. Where there is none it returns doc itself.
 type Scrubber interface {

@@ -227,10 +227,10 @@ func (a *app) nextSteps(file, policies, endpoint string) error {
 
 %[1]s serve --config %[2]s
 
-Claude Code (the helper fetches a new token when the old one has ended; --scope user, since a
-project's file would run it without its environment):
+Claude Code (connect asks the running gateway for a grant, keeps the key of its tokens in memory
+and renews them):
 
-claude mcp add-json --scope user sallyport %[3]s
+%[3]s
 
 MCP Inspector (Node 22.19 or newer):
 
@@ -238,11 +238,11 @@ MCP Inspector (Node 22.19 or newer):
 
 An operator may call every tool. A reader sees those that %[5]s names in "reads",
 so put your server's own tool names there; until then a reader's list may be empty.
-`, entry.Shell(program), entry.Shell(file), entry.Shell(entry.HTTP(endpoint, entry.Helper(program, file, "reader"))),
+`, entry.Shell(program), entry.Shell(file), entry.Claude("sallyport", entry.Connect(program, file, endpoint, "reader"), "--scope user"),
 		entry.Inspector(endpoint, entry.Token(program, file, "operator")), filepath.Join(policies, "data.json"))
 }
 
-// executable is this program's path: a helper runs wherever its client was started.
+// executable is this program's path: `connect` runs wherever its client was started.
 func executable() string {
 	if path, err := os.Executable(); err == nil {
 		return path

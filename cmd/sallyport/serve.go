@@ -76,6 +76,9 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, service.Close()) }()
+	if err := service.Sockets(); err != nil {
+		return err
+	}
 	failed := make(chan error, 2)
 	admin, err := serveAdmin(ctx, cfg, service, log, failed)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -85,16 +86,17 @@ func settings(t *testing.T, upstream string) (env map[string]string, token strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := cfg.OpenKeys()
+	authority, err := cfg.OpenAuthority(t.Context(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := cfg.Issuer(keys)
+	by := mint.Asker{Name: "test", Subject: "dev", ClientID: "test", Roles: []string{"reader"}, Operator: true}
+	g, err := authority.Grant(t.Context(), by, mint.Ask{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err = issuer.Mint(mint.Request{Subject: "dev", ClientID: "test", Roles: []string{"reader"}})
-	if err != nil {
+	token, _, err = authority.Token(t.Context(), by, mint.TokenAsk{Grant: g.ID})
+	if err := errors.Join(err, authority.Close()); err != nil {
 		t.Fatal(err)
 	}
 	return env, token

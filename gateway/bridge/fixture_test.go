@@ -74,10 +74,10 @@ func newRoom(t testing.TB, made outside, up gateway.Upstream, o Options) *room {
 		t.Fatal(err)
 	}
 	o.Name, o.Speaks, o.Bindings = "files", server.Speaks, server.Bindings
-	r := &room{t: t, link: New(up, o), issuer: made.issuer}
+	r := &room{t: t, link: New(up, o), issuer: made.issuer.WithGrants(t)}
 	server.Link = r.link
 	hosts, origins := gateway.Authorities(identitytest.URL)
-	g, err := gateway.New(gateway.Options{Recorder: noRecord{}, StateKey: make([]byte, 32)})
+	g, err := gateway.New(gateway.Options{Recorder: noRecord{}, Grants: r.issuer.Grants, StateKey: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,11 +2,13 @@ package config
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 
 	"sallyport/gateway"
 	"sallyport/gateway/bridge"
+	"sallyport/identity/federate"
 	"sallyport/policy"
 )
 
@@ -15,6 +17,8 @@ type generation struct {
 	cfg     *Config
 	policy  *policy.Generation
 	servers map[string]*behind
+	outside *federate.Federation
+	clients *x509.CertPool
 }
 
 // remote is a server of either kind.
@@ -41,9 +45,16 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 	if next.policy, err = policy.Load(ctx, cfg.Policies, policy.Options{}); err != nil {
 		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
 	}
+	if next.clients, err = cfg.clientCA(); err != nil {
+		return nil, err
+	}
+	if next.outside, err = federate.New(cfg.rules(), federate.Options{Log: s.log, Previous: s.outside.now()}); err != nil {
+		return nil, fmt.Errorf("identity.federation: %w", err)
+	}
 	for name, c := range cfg.Servers {
 		print, err := c.fingerprint(cfg.Limits)
 		if err != nil {
+			next.outside.Close()
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		if s.current != nil && s.current.servers[name] != nil && s.current.servers[name].fingerprint == print {
@@ -52,6 +63,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		}
 		b, err := cfg.behind(name, shared{&s.sandboxes, s.assert, s.log})
 		if err != nil {
+			next.outside.Close()
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		b.fingerprint = print
@@ -70,6 +82,11 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 		return fmt.Errorf("install configuration: %w", err)
 	}
 	s.certificate.Store(pair)
+	s.clientCA.Store(next.clients)
+	rules := next.cfg.localRules()
+	s.local.Store(&rules)
+	s.outside.swap(next.outside)
+	s.serving.Store(next)
 	old := s.current
 	s.current = next
 	if old != nil {
@@ -84,6 +101,9 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 		for _, note := range next.policy.Notes() {
 			s.log.Info("about the policies", slog.String("note", note))
 		}
+	}
+	for _, note := range next.outside.Notes() {
+		s.log.Warn("about identity.federation", slog.String("note", note))
 	}
 	for _, note := range next.cfg.Notes() {
 		s.log.Warn("about the configuration", slog.String("note", note))
@@ -105,8 +125,9 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 	cfg := g.cfg
 	snap := &gateway.Snapshot{Verifier: s.verifier, Policy: g.policy, Servers: map[string]*gateway.Server{}, PublicURL: cfg.PublicURL,
 		Limits: gateway.Limits{RequestBytes: int64(cfg.Limits.RequestBytes), ResultBytes: int64(cfg.Limits.ResultBytes),
-			Depth: cfg.Limits.Depth, BodyTimeout: cfg.Limits.BodyTimeout.Std()},
-		RecordOnly: !cfg.Enforce}
+			Depth: cfg.Limits.Depth, BodyTimeout: cfg.Limits.BodyTimeout.Std(), ConcurrentPerGrant: cfg.Limits.ConcurrentPerGrant},
+		RecordOnly: !cfg.Enforce, RequireProof: cfg.Identity.RequireProof, RequireProofFor: cfg.Identity.RequireProofFor,
+		Approved: s.measures.Approved}
 	for name, b := range g.servers {
 		snap.Servers[name] = b.server
 		if cfg.Upstream != "" { // the sidecar form: one server, names unchanged

@@ -50,6 +50,9 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	if err := s.recorder.Healthy(); err != nil && reason == "" {
 		reason = "the audit log cannot be written, so every call is refused: " + err.Error()
 	}
+	if err := s.grants.Healthy(); err != nil && reason == "" {
+		reason = "every call is refused: " + err.Error()
+	}
 	ready = reason == ""
 	if !ready {
 		lines = append(lines, reason)

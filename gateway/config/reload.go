@@ -45,6 +45,7 @@ func (s *Service) Reload(ctx context.Context) error {
 	s.first(wait, next.servers)
 	old := s.current
 	if err := s.install(ctx, next); err != nil {
+		next.outside.Close()
 		for name, b := range next.servers {
 			if old.servers[name] != b {
 				b.close()

@@ -3,22 +3,24 @@ package config
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"sallyport/gateway"
+	"sallyport/gateway/admin"
+	"sallyport/gateway/agent"
 	"sallyport/gateway/audit"
 	"sallyport/gateway/credential"
 	"sallyport/gateway/sandbox"
 	"sallyport/identity"
 	"sallyport/identity/mint"
+	"sallyport/identity/pop"
 )
 
 // keysEvery is how often the key directory is read again: well within the time that a new key
@@ -36,6 +38,13 @@ type Service struct {
 	handler  http.Handler
 	health   health
 
+	grants    *grants
+	authority *mint.Authority
+	own       *mint.Authority // as authority, for roles that no policy mentions
+	proofs    *pop.Checker
+	measures  *agent.Manifests
+	outside   outside // identities of others
+
 	sandboxes sandbox.Launcher
 	patience  time.Duration     // firstPatience
 	assert    credential.Assert // signs for principals at the token endpoints of others
@@ -49,7 +58,10 @@ type Service struct {
 	watched []string // what the newest attempt was made from
 	tried   string   // digest of watched, from before it was read
 
+	serving     atomic.Pointer[generation] // current, for who cannot wait for a reload
 	certificate atomic.Pointer[tls.Certificate]
+	clientCA    atomic.Pointer[x509.CertPool] // nil: clients show no certificate
+	local       atomic.Pointer[[]admin.LocalRule]
 	watch       watchOptions
 }
 
@@ -75,7 +87,9 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 			return issuer.Assert(who.Subject, audience)
 		}}
 	s.lifetime, s.end = context.WithCancel(context.WithoutCancel(ctx))
-	s.verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys})
+	s.proofs = pop.NewChecker(pop.CheckerOptions{})
+	s.verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys,
+		PublicURL: cfg.PublicURL, Proofs: s.proofs})
 	if err != nil {
 		return nil, err
 	}
@@ -83,20 +97,23 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s.recorder, err = audit.Open(filepath.Join(cfg.State, logDir), audit.Options{Logger: log})
-	if err != nil {
-		return nil, fmt.Errorf("open audit log: %w", err)
+	if err := s.openRecord(ctx, cfg); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, StateKey: stateKey, Logger: log})
+	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log})
 	if err != nil {
 		return nil, err
 	}
-	s.handler = route(s.gateway, mint.Handler(issuer, cfg.PublicURL))
+	s.grants.OnEnd(s.gateway.EndGrants)
+	if err := s.openAuthority(cfg, issuer); err != nil {
+		return nil, err
+	}
+	s.handler = s.route(cfg, issuer)
 	s.trying(cfg.inputs())
 	next, err := s.build(ctx, cfg)
 	if err != nil {
@@ -106,15 +123,21 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	return s, s.install(ctx, next)
 }
 
-// route sends MCP to the gateway and the rest to the issuer's documents. http.ServeMux would
-// answer some paths with redirects of its own making.
-func route(mcp, rest http.Handler) http.Handler {
+// route sends MCP to the gateway, and the rest to the issuer. http.ServeMux would answer some paths
+// with redirects of its own making.
+func (s *Service) route(cfg *Config, issuer *mint.Issuer) http.Handler {
+	documents := mint.Handler(issuer, cfg.PublicURL)
+	endpoints := mint.Endpoints(mint.EndpointsConfig{Authority: s.authority, Verifier: s.verifier, Federation: &s.outside,
+		Proofs: s.proofs, PublicURL: cfg.PublicURL, Log: s.log})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/mcp" || strings.HasPrefix(r.URL.Path, "/mcp/") {
-			mcp.ServeHTTP(w, r)
-			return
+		switch {
+		case r.URL.Path == "/mcp" || strings.HasPrefix(r.URL.Path, "/mcp/"):
+			s.gateway.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/oauth/"):
+			endpoints.ServeHTTP(w, r)
+		default:
+			documents.ServeHTTP(w, r)
 		}
-		rest.ServeHTTP(w, r)
 	})
 }
 
@@ -126,8 +149,17 @@ func (s *Service) TLS() *tls.Config {
 	if s.certificate.Load() == nil {
 		return nil
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12,
+	base := tls.Config{MinVersion: tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.certificate.Load(), nil }}
+	out := base.Clone()
+	out.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := base.Clone()
+		if now.ClientCAs = s.clientCA.Load(); now.ClientCAs != nil {
+			now.ClientAuth = tls.VerifyClientCertIfGiven
+		}
+		return now, nil
+	}
+	return out
 }
 
 // Start asks each server for its catalogue and returns when each has answered, failed once, or
@@ -191,6 +223,7 @@ func (s *Service) Run(ctx context.Context) {
 		s.keys.Watch(ctx, keysEvery, func(err error) { s.log.Error("signing keys not read", slog.Any("error", err)) })
 	})
 	both.Go(func() { s.watchInputs(ctx) })
+	both.Go(func() { s.grants.keep(ctx, s.log) })
 	both.Wait()
 }
 
@@ -215,5 +248,7 @@ func (s *Service) Close() error {
 		closed.Wait()
 	}
 	s.sandboxes.Close()
-	return s.recorder.Close()
+	s.outside.close()
+	err := s.recorder.Close() // its last charges go to the grants
+	return errors.Join(err, s.grants.close())
 }

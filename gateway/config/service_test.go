@@ -14,8 +14,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"sallyport/identity/mint"
 )
 
 // fakeServer is an MCP server with the tools `read` and `write` that remembers what came.
@@ -153,12 +151,7 @@ func (i *installation) open() {
 		i.patience = i.hurry
 	}
 	i.Start(i.t.Context())
-	issuer, err := cfg.Issuer(i.keys)
-	if err != nil {
-		i.t.Fatal(err)
-	}
-	i.token, _, err = issuer.Mint(mint.Request{Subject: "dev", ClientID: "test", Roles: []string{"reader"}})
-	if err != nil {
+	if i.token, err = i.Token(i.t.Context(), "dev", "test", "reader"); err != nil {
 		i.t.Fatal(err)
 	}
 }

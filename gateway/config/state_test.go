@@ -86,7 +86,7 @@ func TestTwoGatewaysDoNotShareAState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "stop it, or use another state directory") {
+	if _, err := Open(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "a server that runs with this state directory, or a command that is not done") {
 		t.Errorf("second gateway: %v", err)
 	}
 	if err := cfg.RecordAct(t.Context(), &audit.Record{Method: "token/mint", JTI: "the-jti"}); err != nil {

@@ -49,6 +49,20 @@ func (s *Sessions) Owned(server, id, owner string) bool {
 	return ok && was == owner && owner != ""
 }
 
+// Session is one of the table's.
+type Session struct{ Server, ID, Owner string }
+
+// EndOf forgets the sessions of all owners that over names, and returns them.
+func (s *Sessions) EndOf(over func(owner string) bool) []Session {
+	var ended []Session
+	for _, key := range s.byID.Keys() {
+		if owner, ok := s.byID.Peek(key); ok && over(owner) && s.byID.Remove(key) {
+			ended = append(ended, Session{key.server, key.id, owner})
+		}
+	}
+	return ended
+}
+
 // End forgets a session.
 func (s *Sessions) End(server, id string) { s.byID.Remove(scoped{server, id}) }
 

@@ -89,7 +89,7 @@ func (h *HTTP) roundTrip(ctx context.Context, out gateway.Outbound) (*gateway.Re
 	if err != nil {
 		<-places
 		if !x.touched {
-			err = fmt.Errorf("%w: %w", gateway.ErrNotSent, err)
+			err = gateway.NotSent(err)
 		}
 		return nil, err
 	}

@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"sallyport/identity"
+	"sallyport/identity/grant"
 	"sallyport/identity/jose"
 	"sallyport/identity/pop"
 )
@@ -28,11 +30,15 @@ type Issuer struct {
 	Proofs   *pop.Checker       // of the verifier
 	Kid      string
 	Now      func() time.Time
+	Grants   *grant.Registry // nil before WithGrants: then its tokens name none
+	Store    *grant.Memory   // of Grants
 
 	t       testing.TB
 	url     string
 	private ed25519.PrivateKey
 	set     atomic.Pointer[identity.KeySet]
+	mu      sync.Mutex        // guards granted
+	granted map[string]string // grants by subject and roles
 }
 
 // New returns an issuer for [URL] and [Audience], and the verifier that trusts it.
@@ -92,6 +98,14 @@ func (i *Issuer) Claims(subject string, roles ...string) map[string]any {
 	if len(roles) == 0 {
 		roles = []string{"reader"}
 	}
+	claims := i.claims(subject, roles)
+	if i.Grants != nil {
+		claims["grant"] = i.grantFor(subject, roles)
+	}
+	return claims
+}
+
+func (i *Issuer) claims(subject string, roles []string) map[string]any {
 	now := i.Now().Unix()
 	return map[string]any{"iss": i.url, "aud": i.url + "/mcp", "sub": subject, "client_id": "test",
 		"roles": roles, "iat": now, "exp": now + 300, "jti": rand.Text()}

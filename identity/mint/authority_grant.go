@@ -202,9 +202,8 @@ func times(g *grant.Grant, ask Ask, parent *grant.Grant, now time.Time) error {
 		return refuse(codeRequest, "a grant lives from 1s to 24h, not %s; ask for a shorter life (--ttl) and make a new one when the task goes on", ttl)
 	}
 	g.Expires = begin.Add(ttl)
-	// One that ends with its token ends on a whole second, as tokens do: the token would else
-	// lack its last second.
-	if up := g.Expires.Add(time.Second - 1).Truncate(time.Second); ask.Implicit && !up.After(begin.Add(MaxGrantTTL)) {
+	// In whole seconds, as tokens: one of a grant's whole life would else lack its last.
+	if up := g.Expires.Add(time.Second - 1).Truncate(time.Second); !up.After(begin.Add(MaxGrantTTL)) {
 		g.Expires = up
 	}
 	return nil

@@ -64,7 +64,7 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 
 	// The helper is `sallyport token headers`, noting how often it ran.
 	helper := filepath.Join(dir, "helper")
-	script := fmt.Sprintf("#!/bin/sh\nexec %s token headers --config %s --role agent | tee -a %s\n", binary, g.config, handed)
+	script := fmt.Sprintf("#!/bin/sh\nexec %s | tee -a %s\n", g.headers(t, "agent"), handed)
 	if err := os.WriteFile(helper, []byte(script), 0o700); err != nil { // a program
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ allow if {
 `, eras[1])
 	dir := t.TempDir()
 	writeJSON(t, filepath.Join(dir, "mcp.json"), map[string]any{"mcpServers": map[string]any{
-		"gw": map[string]string{"type": "http", "url": g.url("/mcp"), "headersHelper": fmt.Sprintf("%s token headers --config %s --role agent", binary, g.config)}}})
+		"gw": map[string]string{"type": "http", "url": g.url("/mcp"), "headersHelper": g.headers(t, "agent")}}})
 	m := newModel(t, []step{
 		{"mcp__gw__files__read_text_file", map[string]any{"path": filepath.Join(docs, "a.txt")}},
 		{"mcp__gw__memory__create_entities", map[string]any{"entities": []any{map[string]any{"name": "claude", "entityType": "agent", "observations": []string{"asks"}}}}},

@@ -144,6 +144,16 @@ func (g *gate) token(t *testing.T, role string, args ...string) string {
 	return strings.TrimSpace(out)
 }
 
+// headers makes a grant and returns the command that prints the headers of its tokens.
+func (g *gate) headers(t *testing.T, role string) string {
+	t.Helper()
+	out, stderr, code := sallyport(t, "grant", "create", "--config", g.config, "--role", role)
+	if code != 0 {
+		t.Fatalf("sallyport grant create: exit %d: %s", code, stderr)
+	}
+	return fmt.Sprintf("%s token headers --config %s --grant %s", binary, g.config, strings.TrimSpace(out))
+}
+
 // sallyport runs a command of the binary to its end.
 func sallyport(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()

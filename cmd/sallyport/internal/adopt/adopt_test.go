@@ -63,7 +63,7 @@ func TestALinkIsFollowedAndTheModeKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(real)
-	if err != nil || !strings.Contains(string(data), "headersHelper") {
+	if err != nil || !strings.Contains(string(data), `"connect",`) {
 		t.Errorf("behind the link: %s, %v", data, err)
 	}
 	if err := Undo(p.File, false); err != nil {

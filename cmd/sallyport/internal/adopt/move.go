@@ -27,10 +27,10 @@ func (m *move) all(servers []strictjson.Member) error {
 		if err != nil || server.Kind != yaml.MappingNode {
 			return fmt.Errorf("%s: mcpServers.%s is not an object", m.plan.File, s.Name)
 		}
+		if behind(server) {
+			return fmt.Errorf("%s points at a gateway already (mcpServers.%s); `sallyport adopt --undo %s` takes an adoption back", m.plan.File, s.Name, m.plan.File)
+		}
 		if why := stays(server); why != "" {
-			if helper := member(server, "headersHelper"); helper != nil && strings.Contains(helper.Value, " token headers ") {
-				return fmt.Errorf("%s points at a gateway already (mcpServers.%s); `sallyport adopt --undo %s` takes an adoption back", m.plan.File, s.Name, m.plan.File)
-			}
 			m.plan.note("%s stays in %s, outside the gateway: %s", s.Name, filepath.Base(m.plan.File), why)
 			m.kept = append(m.kept, s)
 			continue
@@ -52,6 +52,16 @@ func (m *move) all(servers []strictjson.Member) error {
 		return fmt.Errorf("%s: %w:\n%s", m.plan.File, errNothing, strings.Join(m.plan.Notes, "\n"))
 	}
 	return nil
+}
+
+// behind reports whether a server is a gateway, by the command that carries a client there or by
+// the helper that gets it a token.
+func behind(server *yaml.Node) bool {
+	if helper := member(server, "headersHelper"); helper != nil && strings.Contains(helper.Value, " token headers ") {
+		return true
+	}
+	program, args := member(server, "command"), member(server, "args")
+	return program != nil && strings.HasPrefix(filepath.Base(program.Value), "sallyport") && args != nil && len(args.Content) > 0 && args.Content[0].Value == "connect"
 }
 
 // stays says why a server cannot be taken, or "".

@@ -22,7 +22,7 @@ type Options struct {
 	File    string // the client's
 	Out     string // the gateway's configuration, to be made beside it
 	Role    string // that the client's tokens carry
-	Program string // absolute path of sallyport, for the client's helper
+	Program string // absolute path of sallyport, which the client starts
 	Environ map[string]string
 }
 
@@ -103,8 +103,8 @@ func (p *Plan) read() ([]strictjson.Member, error) {
 // client makes the client's new file: the gateway, and the servers that could not be taken. All
 // else in it stays as it is.
 func (p *Plan) client(o Options, kept []strictjson.Member) error {
-	helper := entry.Helper(o.Program, p.Out, o.Role)
-	list := []string{"\n    \"sallyport\": " + indented([]byte(entry.HTTP(p.Config.Audience(), helper)))}
+	command := entry.Connect(o.Program, p.Out, p.Config.Audience(), o.Role)
+	list := []string{"\n    \"sallyport\": " + indented([]byte(entry.Stdio(command)))}
 	for _, m := range kept {
 		name := strictjson.AppendString(nil, m.Name)
 		list = append(list, "\n    "+string(name)+": "+indented(m.Value().Of(p.original)))

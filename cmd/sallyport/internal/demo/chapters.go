@@ -63,8 +63,8 @@ func (s *story) without(ctx context.Context) error {
 }
 
 // assistant is the agent with a token for the role that the policy knows.
-func (s *story) agent(role, protocol string) (*agent, error) {
-	token, err := s.rig.token(s.rig.issuer, role)
+func (s *story) agent(ctx context.Context, role, protocol string) (*agent, error) {
+	token, err := s.rig.token(ctx, role)
 	return &agent{role: role, protocol: protocol, token: token, url: s.rig.through}, err
 }
 
@@ -76,7 +76,7 @@ func (s *story) lists(ctx context.Context) error {
 	roles := []string{"assistant", "operator", "guest"}
 	sees := map[string][]string{}
 	for i, role := range roles {
-		a, err := s.agent(role, []string{modern, older, modern}[i])
+		a, err := s.agent(ctx, role, []string{modern, older, modern}[i])
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func without(list []string, name string) []string {
 // obeying is the attack through the gateway, with the ways out that an agent would try next.
 func (s *story) obeying(ctx context.Context) error {
 	s.heading("Part 3. Through the gateway: the same agent obeys again (protocol " + modern + ")")
-	a, err := s.agent("assistant", modern)
+	a, err := s.agent(ctx, "assistant", modern)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (s *story) obeying(ctx context.Context) error {
 
 func (s *story) working(ctx context.Context) error {
 	s.heading("Part 4. Its honest work still gets done")
-	a, err := s.agent("assistant", modern)
+	a, err := s.agent(ctx, "assistant", modern)
 	if err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (s *story) working(ctx context.Context) error {
 
 func (s *story) operator(ctx context.Context) error {
 	s.heading("Part 5. An operator, in a session of the older protocol (" + older + ")")
-	a, err := s.agent("operator", older)
+	a, err := s.agent(ctx, "operator", older)
 	if err != nil {
 		return err
 	}
@@ -178,7 +178,7 @@ func (s *story) operator(ctx context.Context) error {
 // hidden shows that a tool which is hidden and one that does not exist are the same.
 func (s *story) hidden(ctx context.Context) error {
 	s.heading("Part 6. A hidden tool is a tool that does not exist")
-	a, err := s.agent("assistant", modern)
+	a, err := s.agent(ctx, "assistant", modern)
 	if err != nil {
 		return err
 	}
@@ -202,7 +202,7 @@ func (s *story) hidden(ctx context.Context) error {
 // tokens shows what is told to somebody who is nobody.
 func (s *story) tokens(ctx context.Context) error {
 	s.heading("Part 7. Without a living token there is nothing")
-	old, err := s.rig.token(s.rig.expired, "assistant")
+	old, err := s.rig.oldToken("assistant")
 	if err != nil {
 		return err
 	}

@@ -16,12 +16,11 @@ const lastLine = "Press Ctrl-C to end."
 func (s *story) clients(o Options) {
 	s.heading("Now it is your turn")
 	s.prose(0, "", "The gateway serves at "+s.rig.public+"/mcp/{files,mail,notes,web}. Its state is in "+s.rig.dir+" and goes when it ends. Change a file in "+s.rig.dir+"/policies, and the next call follows it. Calls are told below as they are decided.")
-	helper := entry.Helper(o.Program, s.rig.configFile(), "assistant")
 	s.blank()
 	s.line(0, s.c.bold, "Claude Code, as the assistant (long lines: copy them whole)")
 	s.blank()
 	for _, name := range s.rig.names {
-		s.copyable("claude mcp add-json sallyport-" + name + " " + entry.Shell(entry.HTTP(s.rig.through[name], helper)))
+		s.copyable(entry.Claude("sallyport-"+name, entry.Connect(o.Program, s.rig.configFile(), s.rig.through[name], "assistant")))
 	}
 	s.blank()
 	s.line(0, s.c.bold, "MCP Inspector (needs Node 22.19 or newer)")
@@ -39,7 +38,7 @@ func (s *story) copyable(text string) {
 }
 
 // writeConfig writes the configuration by which other commands find this installation, so that
-// `token headers` mints with the demo's own keys.
+// `connect` finds the demo's own socket.
 func (r *rig) writeConfig() error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "listen: %s\npublicURL: %s\nstate: ./state\npolicies: ./policies\nmcpServers:\n", strings.TrimPrefix(r.public, "http://"), r.public)

@@ -3,7 +3,6 @@ package demo
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"sallyport/gateway/admin"
 	"sallyport/gateway/config"
 	"sallyport/identity/mint"
 )
@@ -78,33 +78,25 @@ func serving(t *testing.T) *running {
 func TestServesOnAndPrintsLinesThatAShellTakes(t *testing.T) {
 	r := serving(t)
 	page := r.text()
-	adds := regexp.MustCompile(`(?m)^claude mcp add-json .*$`).FindAllString(page, -1)
+	adds := regexp.MustCompile(`(?m)^claude mcp add .*$`).FindAllString(page, -1)
 	if len(adds) != 4 {
 		t.Fatalf("%d claude lines; want one for each of 4 servers:\n%s", len(adds), page)
 	}
 	for _, line := range adds {
 		words := shellWords(t, line)
-		if len(words) != 5 || !strings.HasPrefix(words[3], "sallyport-") {
+		if len(words) != 12 || !strings.HasPrefix(words[3], "sallyport-") || words[5] != "/opt/sally port/sallyport" || words[6] != "connect" {
 			t.Fatalf("the shell reads %q as %q", line, words)
 		}
-		var entry struct{ Type, URL, HeadersHelper string }
-		if err := json.Unmarshal([]byte(words[4]), &entry); err != nil {
-			t.Fatalf("%s: %v", words[4], err)
-		}
-		helper := shellWords(t, entry.HeadersHelper)
-		if entry.Type != "http" || helper[0] != "/opt/sally port/sallyport" || helper[1] != "token" || helper[2] != "headers" {
-			t.Errorf("entry %+v, helper %q", entry, helper)
-		}
-		resp, err := http.Post(entry.URL, "application/json", strings.NewReader(`{}`))
+		resp, err := http.Post(words[7], "application/json", strings.NewReader(`{}`))
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusUnauthorized {
-			t.Errorf("POST %s without a token = %d; want 401", entry.URL, resp.StatusCode)
+			t.Errorf("POST %s without a token = %d; want 401", words[7], resp.StatusCode)
 		}
-		if _, err := os.Stat(helper[4]); helper[3] != "--config" || err != nil {
-			t.Errorf("helper %q names no configuration that exists: %v", helper, err)
+		if _, err := os.Stat(words[9]); words[8] != "--config" || err != nil {
+			t.Errorf("%q names no configuration that exists: %v", line, err)
 		}
 	}
 	if n := strings.Count(page, "npx @modelcontextprotocol/inspector@2 --cli"); n != 4 {
@@ -128,19 +120,16 @@ func TestServingOnFollowsThePolicyAndTellsOfCalls(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the configuration that the lines name: %v", err)
 	}
-	keys, err := cfg.OpenKeys()
+	commands := admin.Dial(cfg.Socket())
+	g, err := commands.Grant(t.Context(), mint.Ask{Roles: []string{"assistant"}, Task: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	issuer, err := cfg.Issuer(keys)
+	answer, err := commands.Token(t.Context(), mint.TokenAsk{Grant: g.ID})
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, _, err := issuer.Mint(mint.Request{Subject: "me", ClientID: "test", Roles: []string{"assistant"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := &agent{protocol: modern, token: token, url: map[string]string{"notes": cfg.PublicURL + "/mcp/notes"}}
+	a := &agent{protocol: modern, token: answer.Token, url: map[string]string{"notes": cfg.PublicURL + "/mcp/notes"}}
 	list := func() reply {
 		answer, err := a.call(t.Context(), "notes", "list_notes", "{}")
 		if err != nil {

@@ -28,7 +28,6 @@ type rig struct {
 	through  map[string]string // URL of each server behind the gateway
 	names    []string          // of the servers, sorted
 	service  *config.Service
-	issuer   *mint.Issuer
 	expired  *mint.Issuer // its clock is an hour slow
 	journal  *journal
 	problems chan error // of HTTP servers that ended by themselves
@@ -120,6 +119,9 @@ func (r *rig) serveGateway(ctx context.Context, log *slog.Logger, ln net.Listene
 		return fmt.Errorf("open the gateway: %w", err)
 	}
 	r.closers = append(r.closers, r.service.Close)
+	if err := r.service.Sockets(); err != nil {
+		return fmt.Errorf("open the socket of commands: %w", err)
+	}
 	r.service.Start(ctx)
 	if ready, why := r.service.Ready(); !ready {
 		return fmt.Errorf("the gateway is not ready: %s", strings.Join(why, "; "))
@@ -128,9 +130,6 @@ func (r *rig) serveGateway(ctx context.Context, log *slog.Logger, ln net.Listene
 	if err != nil {
 		return fmt.Errorf("open keys: %w", err)
 	}
-	if r.issuer, err = cfg.Issuer(keys); err != nil {
-		return err
-	}
 	r.expired = mint.NewIssuer(mint.IssuerConfig{URL: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys,
 		Now: func() time.Time { return time.Now().Add(-time.Hour) }})
 	r.journal = &journal{dir: r.auditDir()}
@@ -138,13 +137,19 @@ func (r *rig) serveGateway(ctx context.Context, log *slog.Logger, ln net.Listene
 	return nil
 }
 
-// token mints a token for a role.
-func (r *rig) token(from *mint.Issuer, role string) (string, error) {
-	token, _, err := from.Mint(mint.Request{Subject: "dana", ClientID: "demo-agent", Roles: []string{role}})
+// token makes a grant for a role, and a token of it.
+func (r *rig) token(ctx context.Context, role string) (string, error) {
+	token, err := r.service.Token(ctx, "dana", "demo-agent", role)
 	if err != nil {
-		return "", fmt.Errorf("mint a token for %s: %w", role, err)
+		return "", fmt.Errorf("make a token for %s: %w", role, err)
 	}
 	return token, nil
+}
+
+// oldToken is a token of an hour ago.
+func (r *rig) oldToken(role string) (string, error) {
+	token, _, err := r.expired.Mint(mint.Request{Subject: "dana", ClientID: "demo-agent", Roles: []string{role}})
+	return token, err
 }
 
 func (r *rig) close() error {

@@ -2,24 +2,43 @@ package entry
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
-// Helper is the command that a client runs for its token: program with the configuration file,
-// for a role. A client runs it from wherever it was started, so both paths should be absolute.
-func Helper(program, config, role string) string { return command(program, "headers", config, role) }
-
-// Token is the command that prints a token alone, for clients that take one.
-func Token(program, config, role string) string { return command(program, "mint", config, role) }
-
-func command(program, verb, config, role string) string {
-	return Shell(program) + " token " + verb + " --config " + Shell(config) + " --role " + Shell(role)
+// Connect is the command that carries a client to url with a grant for a role: program with the
+// configuration file. A client runs it from wherever it was started, so both paths should be
+// absolute.
+func Connect(program, config, url, role string) []string {
+	return []string{program, "connect", url, "--config", config, "--role", role}
 }
 
-// HTTP is a server of Claude Code's `.mcp.json`, as JSON: a URL, and the helper that makes its
-// headers.
-func HTTP(url, helper string) string {
-	return `{"type":"http","url":` + quote(url) + `,"headersHelper":` + quote(helper) + `}`
+// Token is the command that prints a token alone, for clients that take one.
+func Token(program, config, role string) string {
+	return Line([]string{program, "token", "mint", "--config", config, "--role", role})
+}
+
+// Claude is the line by which Claude Code gets a server called name, with flags of its own.
+func Claude(name string, command []string, flags ...string) string {
+	return strings.Join(slices.Concat([]string{"claude mcp add"}, flags, []string{name, "--", Line(command)}), " ")
+}
+
+// Stdio is a server of a client's `.mcp.json`, as JSON: the command that it starts.
+func Stdio(command []string) string {
+	args := make([]string, len(command)-1)
+	for i, arg := range command[1:] {
+		args[i] = quote(arg)
+	}
+	return `{"command":` + quote(command[0]) + `,"args":[` + strings.Join(args, ",") + `]}`
+}
+
+// Line is a command as a POSIX shell reads it.
+func Line(command []string) string {
+	words := make([]string, len(command))
+	for i, word := range command {
+		words[i] = Shell(word)
+	}
+	return strings.Join(words, " ")
 }
 
 // Inspector is the command by which the MCP Inspector lists the tools at url.

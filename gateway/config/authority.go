@@ -1,0 +1,175 @@
+package config
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"sallyport/gateway"
+	"sallyport/gateway/admin"
+	"sallyport/gateway/agent"
+	"sallyport/gateway/audit"
+	"sallyport/identity/federate"
+	"sallyport/identity/grant"
+	"sallyport/identity/mint"
+	"sallyport/policy"
+)
+
+// openRecord opens the grants and the record, which is the grants' journal.
+func (s *Service) openRecord(ctx context.Context, cfg *Config) error {
+	g, err := cfg.openGrants(ctx, s.log)
+	if err != nil {
+		return err
+	}
+	log, err := audit.Open(filepath.Join(cfg.State, logDir), audit.Options{Logger: s.log, Journal: g.journal})
+	if err != nil {
+		return errors.Join(fmt.Errorf("open audit log: %w", err), g.close())
+	}
+	s.grants, s.recorder = g, log
+	return nil
+}
+
+// openAuthority makes what gives out grants and tokens. Its acts are in the record like any
+// decision: on disk before they count.
+func (s *Service) openAuthority(cfg *Config, issuer *mint.Issuer) error {
+	key, err := agent.OpenKey(filepath.Join(cfg.State, keysDir, "measured.key"))
+	if err != nil {
+		return err
+	}
+	s.measures, err = agent.OpenManifests(agent.ManifestsConfig{Dir: filepath.Join(cfg.State, measuredDir), Key: key,
+		Record: func(ctx context.Context, by string, m *agent.Manifest) error {
+			return s.act(ctx, mint.Act{Method: "measure/approve", Source: by, Detail: m.Digest})
+		}})
+	if err != nil {
+		return err
+	}
+	parts := mint.AuthorityConfig{Issuer: issuer, Grants: s.grants.Registry, Record: s.act,
+		Role: func(role string) error { return s.policies().Role(role) },
+		Constraint: func(c grant.Constraint) error {
+			if c.Rego != "" {
+				return s.policies().HasRule(c.Rego)
+			}
+			return gateway.CheckConstraint(c)
+		},
+		RequireProof: func(roles []string) bool { return s.config().requireProof(roles) }}
+	if s.authority, err = mint.NewAuthority(parts); err != nil {
+		return err
+	}
+	parts.Role = nil
+	s.own, err = mint.NewAuthority(parts)
+	return err
+}
+
+// Token makes a grant that ends with the token, for roles that the policies need not know, and
+// returns the token. It is for a program that holds the service itself.
+func (s *Service) Token(ctx context.Context, subject, client string, roles ...string) (string, error) {
+	by := mint.Asker{Name: "this process", Subject: subject, ClientID: client, Roles: roles, Operator: true, Via: "operator"}
+	g, err := s.own.Grant(ctx, by, mint.Ask{TTL: s.config().Identity.TokenTTL.Std(), Implicit: true})
+	if err != nil {
+		return "", err
+	}
+	token, _, err := s.own.Token(ctx, by, mint.TokenAsk{Grant: g.ID})
+	return token, err
+}
+
+// policies and config are those that serve now; a reload under way does not keep anybody waiting.
+func (s *Service) policies() *policy.Generation { return s.serving.Load().policy }
+func (s *Service) config() *Config              { return s.serving.Load().cfg }
+
+func (s *Service) act(ctx context.Context, a mint.Act) error {
+	r := record(a)
+	r.ID, r.Time, r.Phase = audit.NewID(), time.Now(), audit.PhaseDecision
+	return s.recorder.Decide(ctx, r)
+}
+
+// outside is the federation that serves now.
+type outside struct {
+	current atomic.Pointer[federate.Federation]
+}
+
+func (o *outside) now() *federate.Federation { return o.current.Load() }
+
+// Verify is that of the federation that serves now.
+func (o *outside) Verify(ctx context.Context, token string, use federate.Use) (*federate.Identity, error) {
+	return o.now().Verify(ctx, token, use)
+}
+
+func (o *outside) swap(next *federate.Federation) {
+	if old := o.current.Swap(next); old != nil {
+		old.Close()
+	}
+}
+
+func (o *outside) close() { o.swap(nil) }
+
+// rules are the configuration's as the federation has them.
+func (c *Config) rules() []federate.Rule {
+	rules := make([]federate.Rule, 0, len(c.Identity.Federation))
+	for _, f := range c.Identity.Federation {
+		rules = append(rules, federate.Rule{Name: f.Name, Kind: f.Kind, Issuer: f.Issuer, Audience: f.Audience, JWKSURL: f.JWKSURL, JWKSFile: f.JWKSFile,
+			CA: f.CA, TrustDomain: f.TrustDomain, ClientID: f.ClientID, MaxLifetime: f.MaxLifetime.Std(), Require: f.Require,
+			RequireClaim: f.RequireClaim, Subject: f.Subject, Client: f.Client, Roles: f.Roles, BearerAllowed: f.BearerAllowed})
+	}
+	return rules
+}
+
+func (c *Config) localRules() []admin.LocalRule {
+	var rules []admin.LocalRule
+	for _, l := range c.local() {
+		rules = append(rules, admin.LocalRule{UID: l.uid, User: l.User, Roles: l.Roles, Operator: l.Operator})
+	}
+	return rules
+}
+
+// clientCA returns the certificates that may sign those of clients, or nil where there are none.
+func (c *Config) clientCA() (*x509.CertPool, error) {
+	if c.TLS.ClientCA == "" {
+		return nil, nil // clients show no certificates, which is no error
+	}
+	pem, err := os.ReadFile(c.TLS.ClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("read tls.clientCA %s: %w", c.TLS.ClientCA, unwrapPath(err))
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("tls.clientCA %s: %w", c.TLS.ClientCA, errors.New("no certificate in it"))
+	}
+	return pool, nil
+}
+
+// Sockets opens the places where commands reach the gateway: in the state directory for its own
+// user, and where the configuration says for the others of this machine. They are closed by Close.
+func (s *Service) Sockets() error {
+	cfg := s.config()
+	places := map[string]os.FileMode{cfg.Socket(): 0o600}
+	if cfg.Admin.Socket != "" {
+		places[cfg.Admin.Socket] = 0o666
+	}
+	var open []*net.UnixListener
+	for path, mode := range places {
+		ln, err := admin.Listen(path, mode)
+		if err != nil {
+			for _, ln := range open {
+				_ = ln.Close() // nobody was served
+			}
+			return err
+		}
+		open = append(open, ln)
+	}
+	o := admin.Options{Authority: s.authority, Local: func() []admin.LocalRule { return *s.local.Load() },
+		PublicURL: cfg.PublicURL, Measures: s.measures, Log: s.log}
+	for _, ln := range open {
+		s.running.Go(func() {
+			if err := admin.Serve(s.lifetime, ln, o); err != nil {
+				s.log.Error("commands cannot reach the gateway any more", "error", err)
+			}
+		})
+	}
+	return nil
+}

@@ -1,0 +1,297 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"sallyport/gateway/catalog"
+	"sallyport/gateway/wire"
+	"sallyport/identity"
+	"sallyport/identity/grant"
+	"sallyport/policy"
+)
+
+// Grants finds the grant that a token names. A *grant.Registry is one.
+type Grants interface {
+	// Find returns the live grant of this id. The error is grant.ErrStale where nobody knows what
+	// lives; any other says that there is none.
+	Find(id string) (*grant.Live, error)
+}
+
+// findGrant returns the grant that makes the token worth something. A token is a reference: one
+// that names no live grant, or another's, is as good as none.
+func (x *exchange) findGrant(who *identity.Principal) (*grant.Live, error) {
+	live, err := x.g.grants.Find(who.Grant)
+	switch {
+	case errors.Is(err, grant.ErrStale):
+		return nil, &Error{Code: CodeStale, Public: "which grants live is not known at the moment", Err: err}
+	case err != nil:
+		return nil, unauthenticated(err)
+	case live == nil:
+		return nil, unauthenticated(grant.ErrUnknown)
+	}
+	if err := x.snap.fits(who, live.Grant()); err != nil {
+		return nil, unauthenticated(err)
+	}
+	return live, nil
+}
+
+func unauthenticated(err error) *Error {
+	return &Error{Code: CodeUnauthenticated, Public: "a valid access token is needed", Err: err}
+}
+
+// fits reports why a token and the grant that it names do not belong together. The issuer makes
+// no such token; this is for the day when it does.
+func (s *Snapshot) fits(who *identity.Principal, g *grant.Grant) error {
+	switch {
+	case who.Subject != g.Subject:
+		return errors.New("the grant is another subject's")
+	case who.ClientID != g.ClientID:
+		return errors.New("the grant is another client's")
+	case g.JKT != "" && who.JKT != g.JKT, g.X5T != "" && who.X5T != g.X5T:
+		return errors.New("the grant is bound to a key that the token is not bound to")
+	case who.Proof == identity.ProofNone && s.WantsProof(who.Roles):
+		return errors.New("the configuration wants tokens that are bound to a key (identity.requireProof)")
+	}
+	for _, role := range who.Roles {
+		if !slices.Contains(g.Roles, role) {
+			return errors.New("the token has a role that its grant has not")
+		}
+	}
+	return nil
+}
+
+// WantsProof reports whether tokens with one of these roles must be bound to a key.
+func (s *Snapshot) WantsProof(roles []string) bool {
+	return s.RequireProof || slices.ContainsFunc(roles, func(r string) bool { return slices.Contains(s.RequireProofFor, r) })
+}
+
+// bind makes ctx end with the grant; the cause says how that ended.
+func (x *exchange) bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	bound, release := x.live.Bind(ctx)
+	x.bound = bound
+	return bound, release
+}
+
+// endedGrant returns how the grant ended that ctx was bound to, or nil.
+func endedGrant(ctx context.Context) error {
+	if ctx == nil || ctx.Err() == nil {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	for _, end := range []error{grant.ErrRevoked, grant.ErrExpired, grant.ErrCompleted} {
+		if errors.Is(cause, end) {
+			return cause
+		}
+	}
+	return nil
+}
+
+// orEnded turns a refusal into that of a grant that has ended meanwhile, which explains it.
+func (x *exchange) orEnded(e *Error) *Error {
+	if ended := endedGrant(x.bound); ended != nil && e.Code != CodeStale {
+		return unauthenticated(ended)
+	}
+	return e
+}
+
+// withinGrant says why a message is beyond the grant, or nil. The right to do something is the
+// intersection of what the role, the grant and the policy allow.
+func (x *exchange) withinGrant(ctx context.Context, call checked, in *policy.Input) *Error {
+	if housekeeping(call.msg) && call.msg.Method != "" {
+		return nil
+	}
+	if !x.grantSees(in) {
+		return refuse(CodeDenied, "Denied: the grant does not cover it (decision %s)", x.rec.ID)
+	}
+	if call.tool == nil || call.msg.Method != wire.MethodToolsCall {
+		return nil
+	}
+	args := call.msg.Arguments
+	if args == nil {
+		args = []byte("{}")
+	}
+	for _, c := range x.live.Constraints(call.server.Name, call.tool.Name) {
+		if err := x.holds(ctx, c, args, in); err != nil {
+			return &Error{Code: CodeDenied, Err: err,
+				Public: fmt.Sprintf("Denied: the grant does not allow these arguments: %s (decision %s)", publicOf(err), x.rec.ID)}
+		}
+	}
+	return nil
+}
+
+// grantSees reports whether the grant covers what in asks about, whatever its arguments.
+func (x *exchange) grantSees(in *policy.Input) bool {
+	switch {
+	case in.Tool != nil:
+		return x.live.Allows(in.Server, in.Tool.Name)
+	case in.Prompt != nil || in.Resource != nil:
+		return !x.live.Narrow() // it names tools, so it is for tools
+	}
+	return true
+}
+
+// constraintError is why arguments do not hold, in words for who made the call.
+type constraintError struct {
+	public string
+	err    error
+}
+
+func (e *constraintError) Error() string { return e.public }
+func (e *constraintError) Unwrap() error { return e.err }
+
+func publicOf(err error) string {
+	if c, ok := errors.AsType[*constraintError](err); ok {
+		return c.public
+	}
+	return "they could not be checked"
+}
+
+// holds checks arguments against one constraint of the grant.
+func (x *exchange) holds(ctx context.Context, c grant.Constraint, args []byte, in *policy.Input) error {
+	if c.Rego != "" {
+		ok, err := x.snap.Policy.Holds(ctx, c.Rego, in)
+		if err == nil && !ok {
+			err = &constraintError{public: c.Rego + " does not hold"}
+		}
+		return err
+	}
+	schema, err := x.g.schemas.get(string(c.Schema))
+	if err != nil {
+		return err
+	}
+	if err := schema.Validate(args); err != nil {
+		return &constraintError{public: err.Error(), err: err}
+	}
+	return nil
+}
+
+// charge reserves a call of the grant before anything is sent. What a message is worth nothing to
+// costs nothing.
+func (x *exchange) charge(call checked) error {
+	if !charged(call.msg) {
+		return nil
+	}
+	leave, ok := x.live.Enter(x.snap.Limits.ConcurrentPerGrant)
+	if !ok {
+		return refuse(CodeLimited, "%d calls of this grant are under way; wait until one has ended", x.snap.Limits.ConcurrentPerGrant)
+	}
+	x.leave = leave
+	held, err := x.live.Reserve(call.server.Name, x.rec.Tool, x.bounds...)
+	if err != nil {
+		x.rec.Reasons = []string{err.Error()}
+		return &Error{Code: CodeLimited, Public: err.Error(), Err: err}
+	}
+	x.held = held
+	x.rec.Calls = 1
+	return nil
+}
+
+// charged are the methods that cost a call.
+func charged(msg *wire.Message) bool {
+	return msg.Method == wire.MethodToolsCall || msg.Method == wire.MethodResRead || msg.Method == wire.MethodPromptsGet
+}
+
+// refund gives back what was reserved, where the server surely had nothing of it. It is in the
+// record with the outcome.
+func (x *exchange) refund() {
+	if x.held != nil {
+		x.held.Refund()
+		x.held = nil
+		x.rec.Calls = -1
+	}
+}
+
+// schemas are the compiled constraints of grants, by their text.
+type schemas struct {
+	mu     sync.Mutex // guards byText
+	byText map[string]*catalog.Schema
+}
+
+// maxSchemas is how many are kept. When there are more all are forgotten: grants that live for one
+// task bring few.
+const maxSchemas = 1024
+
+func (s *schemas) get(text string) (*catalog.Schema, error) {
+	s.mu.Lock()
+	known := s.byText[text]
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	made, err := catalog.Compile([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byText == nil || len(s.byText) >= maxSchemas {
+		s.byText = make(map[string]*catalog.Schema)
+	}
+	s.byText[text] = made
+	return made, nil
+}
+
+// CheckConstraint says why arguments could not be held against a constraint, or nil. For who makes
+// grants.
+func CheckConstraint(c grant.Constraint) error {
+	if c.Rego != "" {
+		return nil // the policy knows its rules
+	}
+	_, err := catalog.Compile(c.Schema)
+	return err
+}
+
+// EndGrants ends what is kept for grants that are over: sessions, here and at the servers, and
+// processes. What was under way has ended with the grant's context.
+func (g *Gateway) EndGrants(ids []string) {
+	over := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		over[id] = true
+	}
+	snap := g.snapshot.Load()
+	if snap == nil {
+		return
+	}
+	for _, s := range g.sessions.EndOf(func(owner string) bool { return over[identity.GrantOf(owner)] }) {
+		if s.Server == "" {
+			g.clients.Drop(s.ID)
+		} else if server := snap.Servers[s.Server]; server != nil {
+			go server.endSession(s.ID, Party{Key: s.Owner, Grant: identity.GrantOf(s.Owner)})
+		}
+	}
+	for _, server := range snap.members {
+		for _, id := range ids {
+			if server.Link != nil {
+				server.Link.EndClient(id)
+			}
+			if own, ok := server.Upstream.(grantEnder); ok {
+				own.EndGrant(id)
+			}
+		}
+	}
+}
+
+// endSessionTimeout bounds telling a server that a session is over.
+const endSessionTimeout = 5 * time.Second
+
+// endSession tells the server that a session is over whose client may not say so any more. A
+// server that does not hear it forgets the session when it likes.
+func (s *Server) endSession(id string, of Party) {
+	ctx, cancel := context.WithTimeout(context.Background(), endSessionTimeout)
+	defer cancel()
+	reply, err := s.Upstream.Ask(ctx, EndSession(id).As(of))
+	if err != nil {
+		s.log.Debug("session not ended at the server", slog.Any("error", err))
+		return
+	}
+	_ = reply.Body.Close() // nothing in it matters
+}
+
+// grantEnder is an Upstream that keeps something for a grant.
+type grantEnder interface{ EndGrant(id string) }
