@@ -61,6 +61,7 @@ func (x *exchange) upstreamFailed(ctx context.Context, call checked, err error) 
 		return upstreamError(call.server.Name, err)
 	}
 	if ended := endedGrant(ctx); ended != nil {
+		x.cancelAtServer(call)
 		return unauthenticated(ended)
 	}
 	x.outcome("cancelled", context.Cause(ctx).Error())
@@ -270,6 +271,7 @@ func (r *relay) broken(out *streamWriter, err error) error {
 	}
 	ended := endedGrant(r.ctx)
 	if ended != nil {
+		r.cancelAtServer(r.call)
 		err = &Error{Code: CodeUnauthenticated, Public: "the grant has ended", Err: ended, rpc: http.StatusUnauthorized}
 	} else if r.ctx.Err() != nil {
 		r.outcome("cancelled", context.Cause(r.ctx).Error())

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -277,17 +278,30 @@ func (g *Gateway) EndGrants(ids []string) {
 	}
 }
 
-// endSessionTimeout bounds telling a server that a session is over.
+// cancelAtServer tells the server that nobody waits for a call any more. In the older era a broken
+// connection does not say so; in the newer one, and at the federated endpoint, others have.
+func (x *exchange) cancelAtServer(call checked) {
+	msg := call.msg
+	if call.all || call.session == "" || msg.Era != wire.Legacy || msg.Kind != wire.Request || x.sent.IsZero() {
+		return
+	}
+	go call.server.inform(TellCancelled(call.session, bytes.Clone(msg.ID)).As(party(x.who)))
+}
+
+// endSessionTimeout bounds telling a server that a call or a session is over.
 const endSessionTimeout = 5 * time.Second
 
 // endSession tells the server that a session is over whose client may not say so any more. A
 // server that does not hear it forgets the session when it likes.
-func (s *Server) endSession(id string, of Party) {
+func (s *Server) endSession(id string, of Party) { s.inform(EndSession(id).As(of)) }
+
+// inform sends an errand whose answer says nothing.
+func (s *Server) inform(e Errand) {
 	ctx, cancel := context.WithTimeout(context.Background(), endSessionTimeout)
 	defer cancel()
-	reply, err := s.Upstream.Ask(ctx, EndSession(id).As(of))
+	reply, err := s.Upstream.Ask(ctx, e)
 	if err != nil {
-		s.log.Debug("session not ended at the server", slog.Any("error", err))
+		s.log.Debug("the server was not told", slog.Any("error", err))
 		return
 	}
 	_ = reply.Body.Close() // nothing in it matters

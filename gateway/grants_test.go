@@ -317,6 +317,35 @@ func TestRevocationEndsCallsInFlight(t *testing.T) {
 	}
 }
 
+// In the older era the server goes on when a connection breaks, so it is told.
+func TestRevocationIsToldToAServerOfTheOlderEra(t *testing.T) {
+	f := newFixture(t)
+	f.withSession("s1")
+	id, token := f.under(grant.Grant{})
+	f.post(token, initialize)
+	reached := make(chan struct{})
+	f.up.answer = func(ctx context.Context, _ Outbound) (*Reply, error) {
+		close(reached)
+		<-ctx.Done()
+		return nil, errors.Join(ErrUnreachable, ctx.Err())
+	}
+	answer := make(chan int)
+	go func() { answer <- f.post(token, readCall, wire.HeaderSession, "s1").Code }()
+	<-reached
+	f.revoke(id)
+	if code := <-answer; code != http.StatusUnauthorized {
+		t.Errorf("answered %d; want 401", code)
+	}
+	eventually(t, "the server is told", func() bool {
+		for _, out := range f.up.errands() {
+			if strings.Contains(string(out.Body), `"method":"notifications/cancelled","params":{"requestId":7}`) && out.Header.Get(wire.HeaderSession) == "s1" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // A parent's end is its children's.
 func TestRevokingAParentEndsItsChildren(t *testing.T) {
 	f := newFixture(t)
