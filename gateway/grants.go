@@ -248,12 +248,13 @@ func CheckConstraint(c grant.Constraint) error {
 	return err
 }
 
-// EndGrants ends what is kept for grants that are over: sessions, here and at the servers, and
-// processes. What was under way has ended with the grant's context.
-func (g *Gateway) EndGrants(ids []string) {
-	over := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		over[id] = true
+// EndGrants ends what is kept for grants that are over, each with the subject that had it:
+// sessions, here and at the servers, processes, and credentials that were leased. What was under
+// way has ended with the grant's context.
+func (g *Gateway) EndGrants(ended []Party) {
+	over := make(map[string]bool, len(ended))
+	for _, p := range ended {
+		over[p.Grant] = true
 	}
 	snap := g.snapshot.Load()
 	if snap == nil {
@@ -267,12 +268,12 @@ func (g *Gateway) EndGrants(ids []string) {
 		}
 	}
 	for _, server := range snap.members {
-		for _, id := range ids {
+		for _, p := range ended {
 			if server.Link != nil {
-				server.Link.EndClient(id)
+				server.Link.EndClient(p.Grant)
 			}
 			if own, ok := server.Upstream.(grantEnder); ok {
-				own.EndGrant(id)
+				own.EndGrant(p)
 			}
 		}
 	}
@@ -308,4 +309,4 @@ func (s *Server) inform(e Errand) {
 }
 
 // grantEnder is an Upstream that keeps something for a grant.
-type grantEnder interface{ EndGrant(id string) }
+type grantEnder interface{ EndGrant(p Party) }

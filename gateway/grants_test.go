@@ -367,7 +367,11 @@ func TestRevokingAParentEndsItsChildren(t *testing.T) {
 func TestTheEndOfAGrantEndsItsSessions(t *testing.T) {
 	f := newFixture(t)
 	f.withSession("s1")
-	f.issuer.Grants.OnEnd(f.g.EndGrants)
+	f.issuer.Grants.OnEnd(func(ids []string) {
+		for _, id := range ids {
+			f.g.EndGrants([]Party{{Grant: id, Subject: "ann"}})
+		}
+	})
 	id, token := f.under(grant.Grant{})
 	f.post(token, initialize)
 	f.post(f.other, strings.Replace(initialize, `"t"`, `"other"`, 1))

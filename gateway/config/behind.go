@@ -38,7 +38,7 @@ func (c *Config) behind(name string, with shared) (*behind, error) {
 		}
 		return c.linked(&behind{server: gateway.NewServer(name, up, log), upstream: up}, log), nil
 	}
-	env, err := s.variables(o)
+	env, forget, err := s.variables(o)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func (c *Config) behind(name string, with shared) (*behind, error) {
 	b := &behind{}
 	l := &launcher{name: name, server: s, environ: c.source.env, state: c.State, sandboxes: with.sandboxes, log: log}
 	up, err := upstream.NewStdio(upstream.StdioConfig{Name: name, Start: l.start, Instance: instances[s.Instance],
-		Env: env, Secrets: secrets,
+		Env: env, Forget: forget, Secrets: secrets,
 		Changed:     func() { b.server.RefreshSoon() },
 		CallTimeout: s.callTimeout(c.Limits), StartTimeout: s.StartTimeout.Std(), Idle: s.Idle.Std(),
 		MaxMessage: int64(c.Limits.ResultBytes), MaxProcesses: s.MaxProcesses, Log: log})

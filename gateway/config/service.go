@@ -109,7 +109,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s.grants.OnEnd(s.gateway.EndGrants)
+	s.grants.OnEnd(s.ended)
 	if err := s.openAuthority(cfg, issuer); err != nil {
 		return nil, err
 	}

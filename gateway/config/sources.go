@@ -95,19 +95,27 @@ func (c *Credential) oauth(o origin) (credential.OAuthConfig, error) {
 
 // variables returns what makes those variables of a command that are credentials, when a process
 // starts.
-func (s *Server) variables(o origin) (func(context.Context, gateway.Party) (map[string]string, error), error) {
+func (s *Server) variables(o origin) (get func(context.Context, gateway.Party) (map[string]string, error), forget func(gateway.Party), err error) {
 	sources := map[string]credential.Source{}
 	for _, name := range slices.Sorted(maps.Keys(s.EnvFrom)) {
 		source, err := s.EnvFrom[name].source(o)
 		if err != nil {
-			return nil, fmt.Errorf("envFrom.%s: %w", name, err)
+			return nil, nil, fmt.Errorf("envFrom.%s: %w", name, err)
 		}
 		sources[name] = source
 	}
-	get := credential.EnvOf(sources)
-	return func(ctx context.Context, p gateway.Party) (map[string]string, error) {
-		return get(ctx, credential.Who{Subject: p.Subject, Issuer: p.Issuer})
-	}, nil
+	all := credential.EnvOf(sources)
+	get = func(ctx context.Context, p gateway.Party) (map[string]string, error) {
+		return all(ctx, credential.Who{Subject: p.Subject, Issuer: p.Issuer})
+	}
+	forget = func(p gateway.Party) {
+		for _, source := range sources {
+			if lease, ok := source.(credential.Leaser); ok {
+				lease.Forget(credential.Who{Subject: p.Subject, Issuer: p.Issuer})
+			}
+		}
+	}
+	return get, forget, nil
 }
 
 // try says what keeps a credential from being used, or nil. Those that run a command or ask an

@@ -76,6 +76,13 @@ func (c *command) Refused(who Who, refused Secret) {
 	c.kept.refused(who, refused)
 }
 
+// Forget implements [Leaser].
+func (c *command) Forget(who Who) {
+	if c.cfg.PerPrincipal {
+		c.kept.forget(who)
+	}
+}
+
 // maxComplaint bounds what is logged of one run's stderr, in bytes.
 const maxComplaint = 2 << 10
 

@@ -273,3 +273,30 @@ func TestKeptSecretsAreBounded(t *testing.T) {
 		t.Errorf("%d are kept, %d in order; want %d", len(k.of), k.order.Len(), maxKept)
 	}
 }
+
+// A lease ends with the grant that it was for; what is the gateway's own is nobody's lease.
+func TestALeaseThatIsForgottenIsFetchedAnew(t *testing.T) {
+	f := &fakeFetch{life: time.Hour}
+	k := newKept(f.fetch, time.Minute, nil)
+	value := func(who Who) string {
+		secret, err := k.get(t.Context(), who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret.Value
+	}
+	ann, own := Who{Subject: "ann"}, Who{}
+	first, kept := value(ann), value(own)
+	k.forget(own)
+	k.forget(Who{Subject: "bob"})
+	if got := value(ann); got != first {
+		t.Errorf("ann has %q; want %q: another's lease was forgotten", got, first)
+	}
+	k.forget(ann)
+	if got := value(ann); got == first {
+		t.Errorf("ann still has %q", got)
+	}
+	if got := value(own); got != kept {
+		t.Errorf("the gateway's own is %q; want %q", got, kept)
+	}
+}

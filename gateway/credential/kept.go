@@ -97,6 +97,16 @@ func (k *kept) refused(who Who, secret Secret) {
 	}
 }
 
+// forget drops what is kept for a principal. Who waits for a fetch under way is still answered.
+func (k *kept) forget(who Who) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if at := k.of[who]; at != nil && who != (Who{}) {
+		k.order.Remove(at)
+		delete(k.of, who)
+	}
+}
+
 // entry must be called with mu held.
 func (k *kept) entry(who Who) *keeping {
 	if at := k.of[who]; at != nil {

@@ -94,6 +94,9 @@ func (o *oauth) Get(ctx context.Context, who Who) (Secret, error) {
 
 func (o *oauth) Refused(who Who, refused Secret) { o.kept.refused(o.whose(who), refused) }
 
+// Forget implements [Leaser].
+func (o *oauth) Forget(who Who) { o.kept.forget(o.whose(who)) }
+
 // whose is who has a token of his own.
 func (o *oauth) whose(who Who) Who {
 	if o.assert == nil {

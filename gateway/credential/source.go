@@ -34,6 +34,14 @@ type Refresher interface {
 	Refused(who Who, refused Secret)
 }
 
+// Leaser is a Source that keeps secrets of single principals.
+type Leaser interface {
+	Source
+	// Forget drops what is kept for who, so that the next Get fetches anew. Of the gateway's own it
+	// drops nothing.
+	Forget(who Who)
+}
+
 const masked = "[secret]"
 
 // Format writes the same for every verb.

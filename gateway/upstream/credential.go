@@ -84,6 +84,13 @@ func (p *presented) get(ctx context.Context, party gateway.Party) (credential.Se
 	return secret, nil
 }
 
+// EndGrant forgets the credential that was leased for the party: its grant is over.
+func (h *HTTP) EndGrant(p gateway.Party) {
+	if lease, ok := h.presented.source.(credential.Leaser); ok {
+		lease.Forget(credential.Who{Subject: p.Subject, Issuer: p.Issuer})
+	}
+}
+
 // append writes the credential's header, where there is one.
 func (p *presented) append(buf []byte, secret credential.Secret) []byte {
 	if secret.Value == "" {

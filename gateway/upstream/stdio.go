@@ -43,6 +43,8 @@ type StdioConfig struct {
 	// Env returns variables that are made when a process starts, such as credentials, on behalf of
 	// whom it is for.
 	Env func(ctx context.Context, p gateway.Party) (map[string]string, error)
+	// Forget drops what Env has leased for a party whose grant is over. Nil for nothing.
+	Forget func(p gateway.Party)
 	// Secrets is what is taken out of what the program says. It learns all that Env returns; who
 	// gives the program secrets in other ways makes it learn those. Default: an empty one.
 	Secrets *credential.Scrubber
@@ -146,9 +148,13 @@ func (s *Stdio) failed(err error) {
 	s.health.LastError, s.health.At = err, time.Now()
 }
 
-// EndGrant ends the processes that are a grant's own, with what is under way in them: the grant is
-// over.
-func (s *Stdio) EndGrant(grant string) {
+// EndGrant ends the processes that are a grant's own, with what is under way in them, and drops what
+// was leased for its subject: the grant is over.
+func (s *Stdio) EndGrant(p gateway.Party) {
+	if s.cfg.Forget != nil {
+		s.cfg.Forget(p)
+	}
+	grant := p.Grant
 	s.mu.Lock()
 	var over []*place
 	for k, at := range s.places {

@@ -188,8 +188,8 @@ func TestStdioGrantEndsItsProcesses(t *testing.T) {
 	one, two := gateway.Party{Key: "ann", Grant: "g1"}, gateway.Party{Key: "ann", Grant: "g2"}
 	first, second := begin(t, s, one, `{}`), begin(t, s, two, `{}`)
 	stream := listening(t, s, one, first)
-	s.EndGrant("")
-	s.EndGrant("g1")
+	s.EndGrant(gateway.Party{})
+	s.EndGrant(gateway.Party{Grant: "g1"})
 	if _, err := io.ReadAll(stream); err != nil {
 		t.Errorf("its stream: %v", err)
 	}
