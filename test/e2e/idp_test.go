@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -125,4 +126,63 @@ func TestTokenOfARealProviderIsTakenByARule(t *testing.T) {
 	if _, err := f.Verify(t.Context(), p.idToken(t, "test-user@127.0.0.1"), federate.SubjectToken); err == nil || err.Error() != want {
 		t.Errorf("another user: %v; want %s", err, want)
 	}
+}
+
+// The whole way of an outside identity: a login at a real provider, an exchange at the gateway, a
+// call by the grant that it made, and the end of all of it.
+func TestTokenOfARealProviderIsExchangedForAGrant(t *testing.T) {
+	p, rec := startProvider(t), newRecorder(t)
+	g := startGate(t, setup{policies: map[string]string{"authz.rego": readersRead}, servers: map[string]string{"files": rec.url},
+		more: fmt.Sprintf("identity:\n  federation:\n    - {name: zitadel, issuer: %q, audience: %s, require: {sub: id2}, roles: [reader], bearerAllowed: true}\n", p.issuer, providerClient)})
+	exchanged := g.exchange(t, p.idToken(t, "test-user2"))
+	if exchanged.Token == "" || exchanged.Type != "Bearer" || exchanged.Expires <= 0 || exchanged.Expires > 300 {
+		t.Fatalf("exchange: %d, %+v; want a token of five minutes at most", exchanged.status, exchanged)
+	}
+	if r := g.modernCall(t, exchanged.Token, "read_file", `{"path":"/srv/docs/a"}`); r.Status != http.StatusOK || r.isError() {
+		t.Errorf("call with the token: %d %s", r.Status, r.Raw)
+	}
+	if r := g.exchange(t, p.idToken(t, "test-user@127.0.0.1")); r.Token != "" || r.status != http.StatusBadRequest {
+		t.Errorf("exchange for a user of no rule: %d, %+v; want 400", r.status, r)
+	}
+	if why := "zitadel: sub is not what it requires"; !strings.Contains(g.log.String(), why) {
+		t.Errorf("the log does not say why: want %q", why)
+	}
+	for _, used := range []string{exchanged.Token, "x." + exchanged.Token} {
+		if r := g.exchange(t, used); r.Token != "" {
+			t.Errorf("what is no identity of the provider's was exchanged: %+v", r)
+		}
+	}
+	out, stderr, code := sallyport(t, "grant", "revoke", "--config", g.config, "--subject", "zitadel:id2")
+	if code != 0 {
+		t.Fatalf("grant revoke: exit %d: %s%s", code, out, stderr)
+	}
+	if r := g.modernCall(t, exchanged.Token, "read_file", `{"path":"/srv/docs/a"}`); r.Status != http.StatusUnauthorized {
+		t.Errorf("call after the grant was revoked: %d; want 401", r.Status)
+	}
+}
+
+// exchanged is what the token endpoint answers.
+type exchanged struct {
+	Token   string `json:"access_token"`
+	Type    string `json:"token_type"`
+	Expires int    `json:"expires_in"`
+	Error   string `json:"error"`
+	Why     string `json:"error_description"`
+	status  int
+}
+
+// exchange shows a token of others at the gateway's token endpoint (RFC 8693).
+func (g *gate) exchange(t *testing.T, token string) exchanged {
+	t.Helper()
+	res, err := http.PostForm(g.url("/oauth/token"), url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"},
+		"subject_token": {token}, "subject_token_type": {"urn:ietf:params:oauth:token-type:id_token"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	answer := exchanged{status: res.StatusCode}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		t.Fatalf("the gateway's token endpoint: %d, %v", res.StatusCode, err)
+	}
+	return answer
 }
