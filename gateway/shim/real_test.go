@@ -17,7 +17,7 @@ import (
 
 // A client and a server that somebody else has written, with the shim between them.
 func TestRealClientAndServerMeetInBothEras(t *testing.T) {
-	for name, options := range map[string][]mcpclient.ClientOption{"newer": nil, "older": {mcpclient.WithLegacyProtocolOnly()}} {
+	for name, options := range map[string][]mcpclient.ClientOption{"newer": nil, "older": {mcpclient.WithProtocolVersion(mcp.ProtocolVersion20251125)}} {
 		t.Run(name, func(t *testing.T) {
 			s := mcpserver.NewMCPServer("real", "1", mcpserver.WithToolCapabilities(true))
 			s.AddTool(mcp.NewTool("echo", mcp.WithString("text")), func(ctx context.Context, r mcp.CallToolRequest) (*mcp.CallToolResult, error) {
