@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,24 @@ func (c *Config) rules() []federate.Rule {
 	return rules
 }
 
+// checkFederation has the federation look at its rules and the files that they name.
+func (c *Config) checkFederation(p *problems) {
+	f, err := federate.New(c.rules(), federate.Options{})
+	f.Close()
+	var all interface{ Unwrap() []error }
+	list := []error{err}
+	if errors.As(err, &all) {
+		list = all.Unwrap()
+	}
+	for _, one := range list {
+		if rule, ok := errors.AsType[*federate.RuleError](one); ok {
+			p.key(strings.TrimSuffix(fmt.Sprintf("identity.federation.%d.%s", rule.Index, rule.Key), "."), "%s", rule.What)
+		} else if one != nil {
+			p.key("identity.federation", "%s", one)
+		}
+	}
+}
+
 func (c *Config) localRules() []admin.LocalRule {
 	var rules []admin.LocalRule
 	for _, l := range c.local() {
@@ -144,11 +163,11 @@ func (c *Config) clientCA() (*x509.CertPool, error) {
 	}
 	pem, err := os.ReadFile(c.TLS.ClientCA)
 	if err != nil {
-		return nil, fmt.Errorf("read tls.clientCA %s: %w", c.TLS.ClientCA, unwrapPath(err))
+		return nil, fmt.Errorf("read certificates of clients %s: %w", c.TLS.ClientCA, unwrapPath(err))
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("tls.clientCA %s: %w", c.TLS.ClientCA, errors.New("no certificate in it"))
+		return nil, fmt.Errorf("certificates of clients %s: there is none in it", c.TLS.ClientCA)
 	}
 	return pool, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"os/user"
@@ -66,7 +67,7 @@ func (f *Federation) complete(publicURL string) {
 		f.Subject = f.Name + ":{sub}"
 	}
 	if f.Client == "" {
-		f.Client = f.Name
+		f.Client = cmp.Or(f.ClientID, f.Name)
 	}
 }
 

@@ -20,11 +20,15 @@ func (c *Config) CheckFiles() error {
 	if _, err := c.certificate(); err != nil {
 		p.key("tls", "%s", err)
 	}
+	if _, err := c.clientCA(); err != nil {
+		p.key("tls.clientCA", "%s", err)
+	}
 	if info, err := os.Stat(c.Policies); err != nil {
 		p.key("policies", "%s: %s%s", c.Policies, unwrapPath(err), c.starter(err))
 	} else if !info.IsDir() {
 		p.key("policies", "%s is not a directory", c.Policies)
 	}
+	c.checkFederation(p)
 	o := c.origin(nil, nil)
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
 		if c.Servers[name].Type == typeStdio {

@@ -54,15 +54,17 @@ type Federation struct {
 	ClientID string `yaml:"clientID"`
 	// Longest life of a token that is taken, from `iat` to `exp`.
 	MaxLifetime Duration `yaml:"maxLifetime" default:"1h" min:"1m" max:"24h"`
-	// Claims that must have exactly these values. Match what never changes and is never given to
-	// another, as `repository_id`, not names. A slash goes one level down.
+	// Claims that must have exactly these values: a text, a whole number, true or false. Match what
+	// never changes and is never given to another, as `repository_id`, not names. A slash goes one
+	// level down; in a name itself it is written `~1`, and a tilde `~0`.
 	Require map[string]string `yaml:"require"`
 	// Claims that must be there, whatever they say.
 	RequireClaim []string `yaml:"requireClaim"`
-	// The subject here, with claims in braces, as `ci:github:{repository_id}:{run_id}`.
+	// The subject here, with claims in braces, as `ci:github:{repository_id}:{run_id}`. What a
+	// claim brings is percent-encoded, so that no two identities give one subject.
 	Subject string `yaml:"subject" follows:"<name>:{sub}"`
 	// The client here.
-	Client string `yaml:"client" follows:"<name>"`
+	Client string `yaml:"client" follows:"<clientID>, or <name>"`
 	// Roles that such a token may ask for.
 	Roles []string `yaml:"roles" required:"yes"`
 	// Gives tokens without a key. Every use is in the record.

@@ -2,6 +2,7 @@ package mint
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,8 +11,9 @@ import (
 
 // Revoke ends the asker's own grants that f names, or anybody's where he is an operator, with
 // all their children, to grant.Revoked or grant.Completed. It returns those that it ended;
-// none is no error, unless f named one by its id. It is on record before it takes effect. The
-// error is a *Refusal, or says what of the store failed after the grants were dead in memory.
+// none is no error, unless f named one by its id. What takes rights away waits for nothing: it is
+// done first and recorded then. With grants, an error says what failed after they had ended; it is
+// a *Refusal where the record did.
 func (a *Authority) Revoke(ctx context.Context, by Asker, f grant.Filter, to grant.State, why string) ([]grant.Grant, error) {
 	if to != grant.Revoked && to != grant.Completed {
 		return nil, refuse(codeRequest, "a grant is ended as %s or %s, not as %q", grant.Revoked, grant.Completed, to)
@@ -35,13 +37,19 @@ func (a *Authority) Revoke(ctx context.Context, by Asker, f grant.Filter, to gra
 		g := &found[0].Grant
 		act.Subject, act.Client, act.Grant, act.Task, act.Roles = g.Subject, g.ClientID, g.ID, g.Task, g.Roles
 	}
-	if err := a.record(ctx, by, act); err != nil {
-		return nil, err
-	}
+	var ended []grant.Grant
+	var err error
 	if by.Operator && by.Grant == "" {
-		return a.cfg.Grants.Revoke(ctx, f, to, by.who(), why)
+		ended, err = a.cfg.Grants.Revoke(ctx, f, to, by.who(), why)
+	} else {
+		ended, err = a.each(ctx, by, found, to, why)
 	}
-	return a.each(ctx, by, found, to, why)
+	act.Source = by.source()
+	if failed := a.cfg.Record(ctx, act); failed != nil {
+		return ended, unavailable(errors.Join(failed, err),
+			"the grants have ended, and the audit log could not be written, so that nothing says so; the gateway's log says why")
+	}
+	return ended, err
 }
 
 // each ends exactly the grants found: a filter by subject would also match another issuer's

@@ -110,8 +110,8 @@ func TestGrantIsRefusedInWords(t *testing.T) {
 	}
 }
 
-// What was not written down did not happen.
-func TestNothingHappensWithoutARecord(t *testing.T) {
+// What was not written down did not happen, but for an end: rights are taken away whatever fails.
+func TestNothingIsGivenWithoutARecord(t *testing.T) {
 	d := newDesk(t)
 	g := d.grant(dev(), Ask{})
 	d.broken = errors.New("disk full")
@@ -126,14 +126,19 @@ func TestNothingHappensWithoutARecord(t *testing.T) {
 	check("grant", err)
 	token, _, err := d.Token(t.Context(), dev(), TokenAsk{Grant: g.ID})
 	check("token", err)
-	_, err = d.Revoke(t.Context(), dev(), grant.Filter{ID: g.ID}, grant.Revoked, "")
-	check("revoke", err)
 	if all := d.List(operator(), grant.Filter{All: true}); token != "" || len(all) != 1 || all[0].State != grant.Active {
 		t.Errorf("token %q, grants %+v; want no token and the one live grant", token, all)
 	}
+	ended, err := d.Revoke(t.Context(), dev(), grant.Filter{ID: g.ID}, grant.Revoked, "")
+	if r := refusal(t, err); len(ended) != 1 || r.Status != 503 || !strings.HasPrefix(r.Message, "the grants have ended, and the audit log could not be written") {
+		t.Errorf("revoke: %d ended, %v; want the one, and that it is not on record", len(ended), err)
+	}
+	if all := d.List(operator(), grant.Filter{All: true}); all[0].State != grant.Revoked {
+		t.Errorf("the grant is %s; want revoked", all[0].State)
+	}
 }
 
-// An act is on record before it has any effect.
+// What gives something is on record before it has any effect; what takes it away is done first.
 func TestRecordComesFirst(t *testing.T) {
 	d := newDesk(t)
 	d.during = func(act Act) {
@@ -143,7 +148,7 @@ func TestRecordComesFirst(t *testing.T) {
 				live++
 			}
 		}
-		want := map[string]int{ActCreate: 0, ActMint: 1, ActRevoke: 1}[act.Method]
+		want := map[string]int{ActCreate: 0, ActMint: 1, ActRevoke: 0}[act.Method]
 		if live != want {
 			t.Errorf("at %s there are %d live grants; want %d", act.Method, live, want)
 		}

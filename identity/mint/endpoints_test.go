@@ -262,11 +262,15 @@ func TestBrokenPartsAreNotTheClientsFault(t *testing.T) {
 	b.broken = errors.New("disk full")
 	const unaudited = "the audit log cannot be written, so nothing was done; the gateway's log says why"
 	b.want("exchange", b.exchange("subject", `[{"type":"mcp_grant","roles":["reader"]}]`), 503, "temporarily_unavailable", unaudited)
-	b.want("revoke", b.post(RevokePath, []string{"token", token}), 503, "temporarily_unavailable", unaudited)
 	if !strings.Contains(b.log.String(), "disk full") {
 		t.Errorf("log = %s; want the reason", &b.log)
 	}
 	if all := b.List(operator(), grant.Filter{All: true}); len(all) != 1 || all[0].State != grant.Active {
 		t.Errorf("grants = %+v; want the one that there was, alive", all)
+	}
+	b.want("revoke", b.post(RevokePath, []string{"token", token}), 503, "temporarily_unavailable",
+		"the grants have ended, and the audit log could not be written, so that nothing says so; the gateway's log says why")
+	if all := b.List(operator(), grant.Filter{All: true}); len(all) != 1 || all[0].State != grant.Completed {
+		t.Errorf("grants = %+v; want the end of the one", all)
 	}
 }
