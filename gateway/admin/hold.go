@@ -72,6 +72,9 @@ func (s *server) holdable(c caller, id string) error {
 func (s *server) complete(ctx context.Context, c caller, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerTime)
 	defer cancel()
+	if s.holdable(c, id) != nil {
+		return // it has ended already: a holder that ends in order completes it first
+	}
 	if _, err := s.Authority.Revoke(ctx, s.asker(c), grant.Filter{ID: id}, grant.Completed, "its holder ended"); err != nil {
 		s.Log.Warn("admin socket: complete the grant of a holder that ended", slog.String("grant", id), slog.Any("err", err))
 	}
