@@ -19,6 +19,9 @@ const (
 	partTime = 2 * time.Second
 	// sendTime is how long a cancellation waits for its request to be sent.
 	sendTime = 5 * time.Second
+	// greetTime is how long what follows initialize waits for its answer, which may have to wait
+	// for programs to start.
+	greetTime = time.Minute
 	// maxOpen bounds the requests of a client that are under way.
 	maxOpen = 1024
 )
@@ -47,6 +50,7 @@ type request struct {
 	m      *message
 	cancel context.CancelCauseFunc
 	sent   chan struct{} // closed when it is on its way, or will never be
+	done   chan struct{} // closed when it is answered, or will never be
 	once   sync.Once
 }
 
@@ -71,6 +75,7 @@ func (c *client) serve(ctx context.Context, in io.Reader) error {
 	err := c.follow(running, lines)
 	if err == nil {
 		c.drain(running)
+		err = c.failed() // of requests that the input has not waited for
 	}
 	stop(errParted)
 	c.settle(partTime)
@@ -91,11 +96,25 @@ func (c *client) follow(ctx context.Context, lines <-chan line) error {
 			}
 			c.line(ctx, l)
 		case err := <-c.fatal:
-			c.s.log.Error(err.Error())
-			return fmt.Errorf("%w: %w", ErrStart, err)
+			return c.fail(err)
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+func (c *client) fail(err error) error {
+	c.s.log.Error(err.Error())
+	return fmt.Errorf("%w: %w", ErrStart, err)
+}
+
+// failed returns the failure at the start that nobody has looked at yet, or nil.
+func (c *client) failed() error {
+	select {
+	case err := <-c.fatal:
+		return c.fail(err)
+	default:
+		return nil
 	}
 }
 
@@ -119,13 +138,14 @@ func (c *client) line(ctx context.Context, l line) {
 // begin starts a request.
 func (c *client) begin(ctx context.Context, m *message) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	r := &request{m: m, cancel: cancel, sent: make(chan struct{})}
+	r := &request{m: m, cancel: cancel, sent: make(chan struct{}), done: make(chan struct{})}
 	if bad := c.enter(r); bad != nil {
 		cancel(nil)
 		c.refuse(m.id, bad)
 		return
 	}
 	c.working.Go(func() {
+		defer close(r.done)
 		defer cancel(nil)
 		err := c.answer(ctx, r)
 		r.onItsWay()
@@ -143,6 +163,21 @@ func (c *client) begin(ctx context.Context, m *message) {
 			}
 		}
 	})
+	if m.method == wire.MethodInitialize {
+		c.greeted(ctx, r)
+	}
+}
+
+// greeted waits for the answer to initialize: what a client sends behind it, without waiting
+// itself, belongs to the session that the answer opens.
+func (c *client) greeted(ctx context.Context, r *request) {
+	late := time.NewTimer(greetTime)
+	defer late.Stop()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	case <-late.C:
+	}
 }
 
 func (c *client) enter(r *request) *rpcError {

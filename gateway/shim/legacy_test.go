@@ -2,6 +2,7 @@ package shim
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -191,4 +192,16 @@ func TestStreamOfTheOlderEraIsResumedWhereItEnded(t *testing.T) {
 	c.greet()
 	c.say(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"slow"}}`)
 	c.expect(`{"jsonrpc":"2.0","id":1,"result":{}}`)
+}
+
+// A script that pipes its messages waits for nothing.
+func TestMessagesBehindInitializeBelongToItsSession(t *testing.T) {
+	l := newLegacyServer()
+	g := newFakeGateway(t, l.serve)
+	c := g.talk(t.Context())
+	if _, err := io.WriteString(c.in, initialize+"\n"+`{"jsonrpc":"2.0","id":1,"method":"ping"}`+"\n"); err != nil {
+		t.Fatal(err)
+	}
+	c.hear()
+	c.expect(`{"jsonrpc":"2.0","id":1,"result":{"echo":"ping"}}`)
 }

@@ -184,3 +184,22 @@ func TestClientThatHasGoneEndsItsService(t *testing.T) {
 type deaf struct{}
 
 func (deaf) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+// The input may have ended before it is known that nothing works.
+func TestFailureAtTheStartIsReturnedAfterTheEndOfTheInput(t *testing.T) {
+	release := make(chan struct{})
+	g := newFakeGateway(t, nil)
+	c := g.talk(t.Context(), func(cfg *Config) {
+		cfg.Source = sourceFunc(func(context.Context, SourceAsk) (Token, error) {
+			<-release
+			return Token{}, errors.New("no such role")
+		})
+	})
+	c.say(ping(1))
+	_ = c.in.Close()
+	close(release)
+	c.expect(`{"jsonrpc":"2.0","id":1,"error":{"code":502,"message":"sallyport connect: no such role"}}`)
+	if err := c.result(); !errors.Is(err, ErrStart) {
+		t.Errorf("Serve = %v; want ErrStart", err)
+	}
+}
