@@ -33,6 +33,7 @@ type BoxConfig struct {
 	Environ  map[string]string // the person's environment
 	Set      map[string]string // variables that are set whatever it holds
 	Hide     []string          // never shown: the gateway's state and its socket
+	Keep     []string          // never changed, where they can be seen: the gateway's configuration and policies
 	Terminal bool              // stdin is a terminal that is made for the agent
 }
 
@@ -76,7 +77,7 @@ func NewBox(c BoxConfig) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	guarded, inner, err := guard(c.Folder)
+	guarded, inner, err := guard(c.Folder, c.Keep)
 	if err != nil {
 		return nil, err
 	}
@@ -104,6 +105,11 @@ func (c BoxConfig) check() error {
 	if within("/tmp", c.Folder) {
 		refuse("the working folder", c.Folder, "is what a box has of its own; change into the folder of your project")
 	}
+	for _, path := range c.Hide {
+		if real, err := filepath.EvalSymlinks(path); err == nil && (within(real, c.Folder) || within(c.Folder, real)) {
+			refuse("the working folder", c.Folder, "and "+path+", which is the gateway's own, are one within the other; change into the folder of your project")
+		}
+	}
 	for flag, paths := range map[string][]string{"--read": c.Read, "--write": c.Write} {
 		for _, path := range paths {
 			if real, err := filepath.EvalSymlinks(path); err == nil && c.Home != "" && within(c.Home, real) {
@@ -126,27 +132,32 @@ var guards = []string{".git/config", ".git/hooks", ".mcp.json", ".claude/setting
 
 // guard returns what of the folder must not be changed, and the folders in it that must stay where
 // they are, since what is in a folder can be changed by putting another in its place.
-func guard(folder string) (readOnly, fixed []string, err error) {
+func guard(folder string, keep []string) (readOnly, fixed []string, err error) {
 	if info, err := os.Lstat(filepath.Join(folder, ".git")); err == nil && info.IsDir() {
 		if err := os.Mkdir(filepath.Join(folder, ".git", "hooks"), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, nil, fmt.Errorf("guard the hooks of git: %w", err)
 		}
 	}
+	var paths []string
 	for _, name := range guards {
 		path := filepath.Join(folder, name)
-		info, err := os.Lstat(path)
-		if err != nil || info.Mode()&fs.ModeSymlink != 0 {
-			continue
+		if real, err := filepath.EvalSymlinks(path); err == nil && real == path { // a link has no content of its own
+			paths = append(paths, path)
 		}
-		if parent := filepath.Dir(path); parent != folder && !slices.Contains(fixed, parent) {
-			if in, err := os.Lstat(parent); err != nil || !in.IsDir() {
-				continue
-			}
-			fixed = append(fixed, parent)
-		}
-		readOnly = append(readOnly, path)
 	}
-	return readOnly, fixed, nil
+	for _, path := range keep {
+		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, folder) {
+			paths = append(paths, real)
+		}
+	}
+	for _, path := range paths {
+		for parent := filepath.Dir(path); parent != folder; parent = filepath.Dir(parent) {
+			if !slices.Contains(fixed, parent) {
+				fixed = append(fixed, parent)
+			}
+		}
+	}
+	return paths, fixed, nil
 }
 
 // environment is what the agent gets of the person's environment.

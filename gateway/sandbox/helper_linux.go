@@ -40,8 +40,7 @@ func Main() {
 		}
 		if err == nil {
 			_ = tell(message{Kind: "started"}, -1)
-			go obey(pid)
-			unix.Exit(serve(pid))
+			serve(pid)
 		}
 	}
 	said := message{Kind: "failed", Text: err.Error()}
@@ -157,26 +156,48 @@ func run(s Spec) (int, error) {
 	return pid, nil
 }
 
-// obey passes on the signals that the gateway sends to the program, one a byte, and ends the helper,
-// and with it everything inside, when the gateway is no more.
-func obey(pid int) {
-	var buf [1]byte
+// serve is what process 1 does while the program runs. It must stay on this thread: Landlock counts
+// each by itself, and this is the one that may signal the program.
+func serve(pid int) {
+	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+	var stops [2]int
+	if err := unix.Pipe2(stops[:], unix.O_CLOEXEC); err != nil {
+		unix.Exit(1)
+	}
+	go func() { unix.Exit(bury(pid, stops[1])) }()
 	for {
-		n, err := unix.Read(control, buf[:])
-		if err == unix.EINTR {
-			continue
+		fds := []unix.PollFd{{Fd: control, Events: unix.POLLIN}, {Fd: int32(stops[0]), Events: unix.POLLIN}}
+		if _, err := unix.Poll(fds, -1); err != nil {
+			continue // EINTR
 		}
-		if n <= 0 {
-			unix.Exit(128 + int(unix.SIGKILL))
+		if fds[0].Revents != 0 {
+			obey(pid)
 		}
-		_ = unix.Kill(pid, unix.Signal(buf[0])) // one that has ended needs no signal
+		if fds[1].Revents != 0 {
+			var buf [1]byte
+			_, _ = unix.Read(stops[0], buf[:])
+			_ = unix.Kill(pid, unix.SIGCONT) // there is no shell in here that could have it go on later
+		}
 	}
 }
 
-// serve is what process 1 does: it buries the dead, and ends with the program, which ends
-// everything else in the namespace.
-func serve(pid int) (status int) {
-	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE)
+// obey sends the program a signal that the gateway asks for, one a byte, and ends the helper, and
+// with it everything inside, when the gateway is no more.
+func obey(pid int) {
+	var buf [1]byte
+	n, err := unix.Read(control, buf[:])
+	if err == unix.EINTR {
+		return
+	}
+	if n <= 0 {
+		unix.Exit(128 + int(unix.SIGKILL))
+	}
+	_ = unix.Kill(pid, unix.Signal(buf[0])) // one that has ended needs none
+}
+
+// bury waits for the dead, and returns the status of the program when it ends, which ends
+// everything else in the namespace. That the program has stopped it writes to stops.
+func bury(pid, stops int) (status int) {
 	for {
 		var ws unix.WaitStatus
 		dead, err := unix.Wait4(-1, &ws, unix.WUNTRACED, nil)
@@ -186,8 +207,7 @@ func serve(pid int) (status int) {
 			return 1
 		case dead != pid:
 		case ws.Stopped():
-			// There is no shell in here that could have it go on later.
-			_ = unix.Kill(pid, unix.SIGCONT)
+			_, _ = unix.Write(stops, []byte{0})
 		case ws.Signaled():
 			return 128 + int(ws.Signal())
 		case ws.Exited():
