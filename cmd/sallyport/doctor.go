@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"sallyport/gateway/admin"
 	"sallyport/gateway/config"
 	"sallyport/gateway/sandbox"
 )
@@ -25,7 +27,8 @@ type check struct {
 func (a *app) newDoctor() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Say what is wrong with this installation, and the cure", Args: cobra.NoArgs,
 		Long: "Looks at the configuration, the state directory and its keys, the policies and their tests,\n" +
-			"each MCP server, the sandbox where one is used, and the addresses. Exits 3 when something is wrong."}
+			"each MCP server, the sandbox where one is used, the issuers of outside identities, the socket and\n" +
+			"the addresses. Exits 3 when something is wrong."}
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		is, err := asJSON()
@@ -116,7 +119,31 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 	if boxed {
 		add("sandbox", "this machine has all that it needs", sandbox.Check().Missing())
 	}
+	if n := len(cfg.Identity.Federation); n > 0 {
+		err := cfg.ProbeIssuers(ctx)
+		if err != nil {
+			err = errors.New(strings.Join(strings.Split(err.Error(), "\n"), "; "))
+		}
+		add("outside identities", fmt.Sprintf("%d rules, and the keys of each can be read", n), err)
+	}
+	if c, runs := examineSocket(ctx, cfg); runs {
+		checks = append(checks, c)
+	}
 	return append(checks, a.examineAddresses(ctx, cfg)...)
+}
+
+// examineSocket asks a gateway that runs what this user may ask for. runs is false where none does.
+func examineSocket(ctx context.Context, cfg *config.Config) (c check, runs bool) {
+	me, err := admin.Dial(cfg.Socket()).Whoami(ctx)
+	switch {
+	case errors.Is(err, admin.ErrNoServer):
+		return check{}, false
+	case err != nil:
+		return check{"socket", false, err.Error()}, true
+	case me.Operator:
+		return check{"socket", true, fmt.Sprintf("%s, where %s is an operator: `sallyport grant list` says who may do what now", cfg.Socket(), me.User)}, true
+	}
+	return check{"socket", true, fmt.Sprintf("%s, where %s may ask for %s", cfg.Socket(), me.User, strings.Join(me.Roles, ", "))}, true
 }
 
 // examineAddresses looks whether the addresses are free, or ours already.

@@ -7,7 +7,19 @@ import (
 	"sync"
 
 	"sallyport/gateway/sandbox"
+	"sallyport/identity/federate"
 )
+
+// ProbeIssuers reads the keys of every outside issuer anew, and says per rule what went wrong; nil
+// for nothing, also where the configuration has no rule.
+func (c *Config) ProbeIssuers(ctx context.Context) error {
+	f, err := federate.New(c.rules(), federate.Options{})
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Probe(ctx)
+}
 
 // Probe asks each server for its catalogue once, and says per name what went wrong.
 func (c *Config) Probe(ctx context.Context) map[string]error {
