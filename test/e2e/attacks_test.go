@@ -18,19 +18,19 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
+// nobodyMay adds a role that exists and may nothing: of one that no rule names there are no tokens.
+const nobodyMay = readersRead + `
+deny contains "nobody may nothing" if "nobody" in input.subject.roles
+`
+
 // TestAttacksReachNothing plays each file of testdata/attacks against the real binary, byte by
 // byte as written. Whatever else is wanted of the answer, not one byte may reach the server.
 // The form of a file is told in testdata/attacks/README.md.
 func TestAttacksReachNothing(t *testing.T) {
 	up := newRecorder(t)
-	g := startGate(t, setup{policies: map[string]string{"authz.rego": readersRead}, servers: map[string]string{"files": up.url}})
-	eventually(t, "the gateway has asked the server all that it asks for itself", func() error {
-		if !up.listening() {
-			return fmt.Errorf("no listening stream yet")
-		}
-		return nil
-	})
-	// The same state under another public URL signs, with our own key, tokens for somebody else.
+	g := newGate(t, setup{policies: map[string]string{"authz.rego": nobodyMay}, servers: map[string]string{"files": up.url}})
+	// The same state under another public URL signs, with our own key, tokens for somebody
+	// else. A command does that only where no gateway runs: a running one signs for itself alone.
 	elsewhere := *g
 	elsewhere.config = filepath.Join(t.TempDir(), "elsewhere.yaml")
 	config, err := os.ReadFile(g.config)
@@ -42,6 +42,14 @@ func TestAttacksReachNothing(t *testing.T) {
 	if err := os.WriteFile(elsewhere.config, []byte(other), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	forAnother := elsewhere.token(t, "reader")
+	g.start(t)
+	eventually(t, "the gateway has asked the server all that it asks for itself", func() error {
+		if !up.listening() {
+			return fmt.Errorf("no listening stream yet")
+		}
+		return nil
+	})
 	stranger := newGate(t, setup{policies: map[string]string{"authz.rego": readersRead}, servers: map[string]string{"files": up.url},
 		more: "publicURL: http://" + g.addr + "\n"})
 	reader := g.token(t, "reader")
@@ -50,7 +58,7 @@ func TestAttacksReachNothing(t *testing.T) {
 		"{{reader}}", reader,
 		"{{nobody}}", g.token(t, "nobody"),
 		"{{expired}}", expired(t, g),
-		"{{elsewhere}}", elsewhere.token(t, "reader"),
+		"{{elsewhere}}", forAnother,
 		"{{stranger}}", stranger.token(t, "reader"),
 		"{{unsigned}}", unsigned(reader),
 		"{{altered}}", altered(reader),
