@@ -147,6 +147,9 @@ func (x *exchange) meet(o policy.Obligation) error {
 		if err != nil {
 			return err
 		}
+		if n := len(x.live.Labels()); n+len(labels) > maxLabels {
+			return fmt.Errorf("the task has %d labels already, and the policy adds more; a task can have %d", n, maxLabels)
+		}
 		x.rec.LabelsAfter = x.live.AddLabels(labels)
 	default:
 		return fmt.Errorf("the policy asks for %q, which this gateway cannot do", o.Type)
@@ -154,10 +157,15 @@ func (x *exchange) meet(o policy.Obligation) error {
 	return nil
 }
 
+// maxLabels is how many labels a task can have: a policy may make them of what a client sends.
+const maxLabels = 64
+
 // note puts a decision into the record.
 func (x *exchange) note(d policy.Decision) {
 	x.rec.Decision = "allow"
 	x.rec.Reasons, x.rec.Rules, x.rec.PolicyRevision = d.Reasons, d.Rules, d.Revision
+	x.rec.LabelsBefore = x.live.Labels()
+	x.rec.LabelsAfter = x.rec.LabelsBefore
 	for _, o := range d.Obligations {
 		x.rec.Obligations = append(x.rec.Obligations, o.Raw)
 	}

@@ -262,19 +262,20 @@ func upstreamStreamError(err error) error {
 // told that it is complete.
 func (r *relay) broken(out *streamWriter, err error) error {
 	defer func() { r.rec.BytesOut = out.sent() }()
-	if cause := context.Cause(r.ctx); errors.Is(cause, errStreamEnded) {
+	// A subscription is complete when its grant has ended; a call is not.
+	cause, ended := context.Cause(r.ctx), endedGrant(r.ctx)
+	if errors.Is(cause, errStreamEnded) || ended != nil && (r.msg == nil || r.msg.Method == wire.MethodListen) {
 		if !r.answered && r.msg != nil && r.msg.Era == wire.Modern {
 			_ = out.write(wire.AppendEvent(nil, wire.AppendResult(nil, r.msg.ID, []byte(`{"resultType":"complete"}`))), true) // the client has gone
 		}
 		r.outcome("ok", cause.Error())
 		return nil
 	}
-	ended := endedGrant(r.ctx)
 	if ended != nil {
 		r.cancelAtServer(r.call)
 		err = &Error{Code: CodeUnauthenticated, Public: "the grant has ended", Err: ended, rpc: http.StatusUnauthorized}
 	} else if r.ctx.Err() != nil {
-		r.outcome("cancelled", context.Cause(r.ctx).Error())
+		r.outcome("cancelled", cause.Error())
 		return nil
 	}
 	e, ok := errors.AsType[*Error](err)

@@ -176,6 +176,9 @@ func (x *exchange) holds(ctx context.Context, c grant.Constraint, args []byte, i
 // costs nothing.
 func (x *exchange) charge(call checked) error {
 	if !charged(call.msg) {
+		if refusal := x.uncounted(); refusal != nil {
+			return refusal
+		}
 		return nil
 	}
 	leave, ok := x.live.Enter(x.snap.Limits.ConcurrentPerGrant)
@@ -191,6 +194,14 @@ func (x *exchange) charge(call checked) error {
 	x.held = held
 	x.rec.Calls = 1
 	return nil
+}
+
+// uncounted refuses what the policy bounds and nobody counts.
+func (x *exchange) uncounted() *Error {
+	if len(x.bounds) == 0 {
+		return nil
+	}
+	return refuse(CodeDenied, "Denied: the policy asks for max_calls, which counts calls, reads of resources and prompts and nothing else (decision %s)", x.rec.ID)
 }
 
 // charged are the methods that cost a call.

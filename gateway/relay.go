@@ -183,10 +183,13 @@ func (r *relay) mayAsk(method string) *Error {
 	d, err := snap.Policy.Decide(r.ctx, in)
 	rec := r.rec
 	rec.Obligations = nil
-	question := exchange{g: r.g, snap: snap, r: r.r, rec: rec, who: r.who}
+	question := exchange{g: r.g, snap: snap, r: r.r, rec: rec, who: r.who, live: r.live}
 	question.rec.Method = method
 	question.note(d)
 	refusal := question.verdict(d, err)
+	if refusal == nil {
+		refusal = question.uncounted()
+	}
 	code := "ok"
 	if refusal != nil {
 		code, question.rec.Decision = CodeDenied.String(), "deny"
