@@ -89,14 +89,15 @@ func (s *Service) act(ctx context.Context, a mint.Act) error {
 	return s.recorder.Decide(ctx, r)
 }
 
-// ended ends what the gateway keeps for grants that are over.
+// ended ends what the gateway keeps for grants that are over. Whoever revokes does not wait for it:
+// their contexts have ended, and processes may take a moment.
 func (s *Service) ended(ids []string) {
 	parties := make([]gateway.Party, 0, len(ids))
 	for _, id := range ids {
 		known, _ := s.grants.Get(id) // what is not known any more has nobody's credentials
 		parties = append(parties, gateway.Party{Grant: id, Subject: known.Subject, Issuer: s.verifier.Issuer()})
 	}
-	s.gateway.EndGrants(parties)
+	go s.gateway.EndGrants(parties)
 }
 
 // outside is the federation that serves now.
