@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -182,7 +183,7 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 		h = call.header
 	}
 	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, h), Body: msg.Raw,
-		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: party(who)}
+		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: x.party()}
 	if call.all {
 		known := x.clientOf(call)
 		out.Session, out.Can, out.Level = call.session, known.can, known.level
@@ -208,9 +209,15 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 	return out, nil
 }
 
-func party(who *identity.Principal) Party {
-	return Party{Key: who.Key(), Grant: who.Grant, Subject: who.Subject, Issuer: who.Issuer}
+// party is whose requests the exchange sends. Who vouched for the subject belongs to it: two issuers
+// may know different people by one name.
+func (x *exchange) party() Party {
+	return Party{Key: x.who.Key(), Grant: x.who.Grant, Subject: x.who.Subject, Issuer: x.voucher()}
 }
+
+// voucher is who vouched for the subject: this gateway, or the issuer of the identity that was
+// exchanged for the grant.
+func (x *exchange) voucher() string { return cmp.Or(x.live.Grant().Issuer, x.who.Issuer) }
 
 func binding(who *identity.Principal, call checked) session.Binding {
 	return session.Binding{Owner: who.Key(), Server: call.server.Name, Method: call.msg.Method, Name: call.msg.Name}
@@ -288,11 +295,8 @@ func toolOf(t *catalog.Tool) *policy.Tool {
 
 func (x *exchange) subject(who *identity.Principal) *policy.Subject {
 	g := x.live.Grant()
-	s := &policy.Subject{ID: who.Subject, Issuer: who.Issuer, Client: who.ClientID, Roles: who.Roles,
+	s := &policy.Subject{ID: who.Subject, Issuer: x.voucher(), Client: who.ClientID, Roles: who.Roles,
 		Actors: who.Actors, Claims: who.Claims, Proof: who.Proof}
-	if g.Issuer != "" {
-		s.Issuer = g.Issuer // who vouched for the subject, where that was not this gateway
-	}
 	if who.Measured != "" || g.Measured != "" {
 		s.Measured = &policy.Measured{Digest: who.Measured, Changed: who.Measured != g.Measured,
 			Approved: who.Measured != "" && x.snap.Approved != nil && x.snap.Approved(who.Measured)}

@@ -297,7 +297,7 @@ func (x *exchange) cancelAtServer(call checked) {
 	if call.all || call.session == "" || msg.Era != wire.Legacy || msg.Kind != wire.Request || x.sent.IsZero() {
 		return
 	}
-	go call.server.inform(TellCancelled(call.session, bytes.Clone(msg.ID)).As(party(x.who)))
+	go call.server.inform(TellCancelled(call.session, bytes.Clone(msg.ID)).As(x.party()))
 }
 
 // endSessionTimeout bounds telling a server that a call or a session is over.

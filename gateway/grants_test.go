@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sallyport/identity/grant"
+	"sallyport/identity/identitytest"
 )
 
 // revoke ends a grant as an operator does.
@@ -297,5 +298,18 @@ func TestProofIsWantedWhereTheConfigurationSaysSo(t *testing.T) {
 	f.swap()
 	if w := f.post(f.reader, readCall); w.Code != http.StatusUnauthorized {
 		t.Errorf("a reader's bearer token, with requireProof: %d; want 401", w.Code)
+	}
+}
+
+// A credential for ann of one issuer is not that of another's ann.
+func TestWhoVouchedIsPartOfWhoAsks(t *testing.T) {
+	f := newFixture(t)
+	_, own := f.under(grant.Grant{})
+	_, outside := f.under(grant.Grant{Issuer: "https://idp.example"})
+	f.post(own, readCall)
+	f.post(outside, readCall)
+	sent := f.up.requests()
+	if len(sent) != 2 || sent[0].For.Issuer != identitytest.URL || sent[1].For.Issuer != "https://idp.example" || sent[0].For.Key == sent[1].For.Key {
+		t.Errorf("requests for %+v and %+v; want each with who vouched for ann", sent[0].For, sent[1].For)
 	}
 }

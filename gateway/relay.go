@@ -206,7 +206,7 @@ func (r *relay) answerForClient(reply *wire.Reply) {
 	go func() {
 		defer cancel()
 		if r.call.all && r.call.server.Link != nil {
-			_ = r.call.server.Link.Refuse(ctx, r.call.session, party(r.who), reply.ID) // the server waits, and gives up
+			_ = r.call.server.Link.Refuse(ctx, r.call.session, r.party(), reply.ID) // the server waits, and gives up
 			return
 		}
 		if answer, err := r.call.server.Upstream.Ask(ctx, RefuseQuestion(r.call.session, reply.ID)); err == nil {

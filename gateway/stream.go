@@ -76,7 +76,7 @@ func (x *exchange) authorizeSession(ctx context.Context, who *identity.Principal
 	if get {
 		h["Accept"] = []string{"text/event-stream"}
 	}
-	return &Permit{out: Outbound{Method: x.r.Method, Header: h, Idempotent: get, Stream: get, For: party(who)}, valid: true}, nil
+	return &Permit{out: Outbound{Method: x.r.Method, Header: h, Idempotent: get, Stream: get, For: x.party()}, valid: true}, nil
 }
 
 // listen relays the older era's stream.

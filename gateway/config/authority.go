@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -95,7 +96,7 @@ func (s *Service) ended(ids []string) {
 	parties := make([]gateway.Party, 0, len(ids))
 	for _, id := range ids {
 		known, _ := s.grants.Get(id) // what is not known any more has nobody's credentials
-		parties = append(parties, gateway.Party{Grant: id, Subject: known.Subject, Issuer: s.verifier.Issuer()})
+		parties = append(parties, gateway.Party{Grant: id, Subject: known.Subject, Issuer: cmp.Or(known.Issuer, s.verifier.Issuer())})
 	}
 	go s.gateway.EndGrants(parties)
 }
