@@ -114,8 +114,7 @@ func (a *app) implicit(ctx context.Context, auth authority, f *tokenFlags) (mint
 			ttl = cfg.Identity.TokenTTL.Std()
 		}
 	}
-	// Tokens live whole seconds, so the grant gets the one that begins before it.
-	g, err := auth.Grant(ctx, mint.Ask{Roles: f.roles, Subject: f.subject, ClientID: f.client, TTL: ttl + time.Second, Implicit: true})
+	g, err := auth.Grant(ctx, mint.Ask{Roles: f.roles, Subject: f.subject, ClientID: f.client, TTL: ttl, Implicit: true})
 	return mint.TokenAsk{Grant: g.ID, TTL: ttl}, err
 }
 
