@@ -156,5 +156,5 @@ func (a *app) atSocket(do func(*admin.Client) error) error {
 	if errors.Is(err, admin.ErrNoServer) {
 		err = fmt.Errorf("%w: approvals are kept by the running gateway; start it with `sallyport serve`", err)
 	}
-	return errors.Join(asAnswer(err), c.Close())
+	return errors.Join(told(err), c.Close())
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -24,7 +23,6 @@ import (
 	"sallyport/gateway/shim"
 	"sallyport/identity"
 	"sallyport/identity/grant"
-	"sallyport/identity/mint"
 	"sallyport/identity/pop"
 )
 
@@ -227,20 +225,12 @@ func (a *app) grantOf(ctx context.Context, t *task) (string, error) {
 	}
 	token, err := t.source.Token(ctx, ask)
 	if err != nil {
-		return "", asAnswer(err)
+		return "", told(err)
 	}
 	if token.Grant == "" {
 		return "", errors.New("the gateway gave a token without a grant")
 	}
 	return token.Grant, nil
-}
-
-// asAnswer is an error whose exit code tells a gateway that says no from one that cannot be asked.
-func asAnswer(err error) error {
-	if refusal, ok := errors.AsType[*mint.Refusal](err); ok && refusal.Status < http.StatusInternalServerError {
-		return errNo{refusal.Message}
-	}
-	return err
 }
 
 // sayGrant tells the person what there is now.
