@@ -29,9 +29,10 @@ const (
 )
 
 const (
-	maxBody  = 64 << 10 // bytes of a request's body
-	maxDepth = 64
-	jsonType = "application/json"
+	maxBody     = 64 << 10 // bytes of a request's body
+	maxManifest = 4 << 20  // of one with a manifest, which names each file
+	maxDepth    = 64
+	jsonType    = "application/json"
 )
 
 // askBody is a mint.Ask as it stands in a request. What it lacks, a caller of the socket
@@ -147,8 +148,12 @@ func read(r *http.Request, scope *strictjson.Scope) ([]byte, error) {
 		return nil, refuse(http.StatusUnsupportedMediaType, "the body must be "+jsonType)
 	}
 	raw, err := io.ReadAll(r.Body)
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is over %d KiB; give fewer or shorter constraints", maxBody>>10))
+	if large, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		what := "give fewer or shorter constraints"
+		if large.Limit == maxManifest {
+			what = "measure fewer files"
+		}
+		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the request is over %d KiB; %s", large.Limit>>10, what))
 	}
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "the body did not arrive whole")

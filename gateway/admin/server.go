@@ -116,7 +116,11 @@ var acts = map[string]map[string]act{
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	most := int64(maxBody)
+	if r.URL.Path == pathMeasures {
+		most = maxManifest
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	c, v, err := s.answer(w, r)
 	attrs := []any{slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.String("user", c.User), slog.Int("pid", int(c.pid))}
 	switch {

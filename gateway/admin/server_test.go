@@ -231,6 +231,11 @@ func TestOperatorApprovesMeasuredFiles(t *testing.T) {
 	}
 	wantRefusal(t, "a user approves", c.Approve(ctx, json.RawMessage(`{"digest":"d"}`)), "access_denied", "user dev is no operator, and only an operator may approve measured files")
 	wantRefusal(t, "nothing is approved", boss.Approve(ctx, json.RawMessage(`{}`)), "server_error", "the manifest names no files")
+	long := func(n int) json.RawMessage { return json.RawMessage(`{"files":"` + strings.Repeat("x", n) + `"}`) }
+	if err := boss.Approve(ctx, long(maxBody)); err != nil {
+		t.Errorf("a manifest of many files: %v", err)
+	}
+	wantRefusal(t, "too many files are approved", boss.Approve(ctx, long(maxManifest)), "invalid_request", "the request is over 4096 KiB; measure fewer files")
 	if err := boss.Approve(ctx, json.RawMessage(`{"digest":"d"}`)); err != nil {
 		t.Fatal(err)
 	}
