@@ -23,6 +23,13 @@ func run(m *testing.M) int {
 		}
 		return 0
 	}
+	if program := os.Getenv(clientDrives); program != "" {
+		if err := driveConnect(program); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if binary = os.Getenv("E2E_BINARY"); binary != "" {
 		return m.Run()
 	}
