@@ -119,6 +119,27 @@ func (f *Federation) missing() (key, what string) {
 	return "", ""
 }
 
+// strangeRoles says which roles of the configuration no policy knows; known returns an error for
+// one of those.
+func (c *Config) strangeRoles(known func(role string) error) []string {
+	var notes []string
+	look := func(where string, roles []string) {
+		for _, role := range roles {
+			if err := known(role); err != nil {
+				notes = append(notes, where+": "+err.Error())
+			}
+		}
+	}
+	for _, l := range c.Identity.Local {
+		look("identity.local, user "+l.User, l.Roles)
+	}
+	for _, f := range c.Identity.Federation {
+		look("identity.federation, rule "+f.Name, f.Roles)
+	}
+	look("identity.requireProofFor", c.Identity.RequireProofFor)
+	return notes
+}
+
 // local returns who may ask at the socket: what the configuration says or, where it says nothing,
 // the user of this process as the operator.
 func (c *Config) local() []*Local {

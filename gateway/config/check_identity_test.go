@@ -1,10 +1,13 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // What only looking into files can tell is told with the line of the rule as well.
@@ -34,6 +37,28 @@ identity:
 		if !strings.Contains(got.Error(), want) {
 			t.Errorf("problems:\n%s\nwant %q among them", got, want)
 		}
+	}
+}
+
+func TestNotesNameWhatNobodyCanDoAndRolesThatNobodyKnows(t *testing.T) {
+	cfg, err := Load(write(t, "sallyport.yaml", minimal+`identity:
+  local: [{user: "70001", roles: [reder]}]
+  federation: [{name: ci, issuer: "https://idp.example", roles: [reader]}]
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if notes := strings.Join(cfg.Notes(), "\n"); !strings.Contains(notes, "identity.local names no operator") {
+		t.Errorf("notes %q; want that there is no operator", notes)
+	}
+	got := cfg.strangeRoles(func(role string) error {
+		if role == "reader" {
+			return nil
+		}
+		return errors.New("no policy mentions the role " + role)
+	})
+	if diff := cmp.Diff([]string{"identity.local, user 70001: no policy mentions the role reder"}, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -102,6 +102,9 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 			s.log.Info("about the policies", slog.String("note", note))
 		}
 	}
+	for _, note := range next.cfg.strangeRoles(next.policy.Role) {
+		s.log.Warn("about the configuration", slog.String("note", note))
+	}
 	for _, note := range next.outside.Notes() {
 		s.log.Warn("about identity.federation", slog.String("note", note))
 	}

@@ -247,6 +247,9 @@ func (c *Config) note(environ map[string]string) {
 	if !c.Enforce {
 		c.notes = append(c.notes, "enforce is false: policies decide and are recorded, and refuse nothing")
 	}
+	if len(c.Identity.Local) > 0 && !slices.ContainsFunc(c.Identity.Local, func(l *Local) bool { return l.Operator }) {
+		c.notes = append(c.notes, "identity.local names no operator: nobody can see or end the grants of others while the gateway runs; give the gateway's own user `operator: true`")
+	}
 	for _, server := range slices.Sorted(maps.Keys(c.Servers)) {
 		s := c.Servers[server]
 		for _, cred := range append([]*Credential{&s.Credential}, slices.Collect(maps.Values(s.EnvFrom))...) {
