@@ -44,9 +44,11 @@ type Gateway struct {
 	recorder Recorder
 	grants   Grants
 	schemas  schemas
-	now      func() time.Time
-	log      *slog.Logger
-	snapshot atomic.Pointer[Snapshot]
+
+	farewells chan struct{} // holds one for each server that is being told of a session's end
+	now       func() time.Time
+	log       *slog.Logger
+	snapshot  atomic.Pointer[Snapshot]
 
 	sessions  *session.Sessions
 	questions *session.Questions
@@ -81,7 +83,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	return &Gateway{
-		recorder: o.Recorder, grants: o.Grants, now: o.Now, log: o.Logger, sealer: sealer,
+		recorder: o.Recorder, grants: o.Grants, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
 		sessions:  session.NewSessions(maxSessions),
 		questions: session.NewQuestions(maxQuestions),
 		handles:   session.NewHandles(maxHandles),

@@ -172,8 +172,7 @@ func (x *exchange) holds(ctx context.Context, c grant.Constraint, args []byte, i
 	return nil
 }
 
-// charge reserves a call of the grant before anything is sent. What a message is worth nothing to
-// costs nothing.
+// charge reserves a call of the grant before anything is sent. Housekeeping costs nothing.
 func (x *exchange) charge(call checked) error {
 	if !charged(call.msg) {
 		if refusal := x.uncounted(); refusal != nil {
@@ -271,13 +270,6 @@ func (g *Gateway) EndGrants(ended []Party) {
 	if snap == nil {
 		return
 	}
-	for _, s := range g.sessions.EndOf(func(owner string) bool { return over[identity.GrantOf(owner)] }) {
-		if s.Server == "" {
-			g.clients.Drop(s.ID)
-		} else if server := snap.Servers[s.Server]; server != nil {
-			go server.endSession(s.ID, Party{Key: s.Owner, Grant: identity.GrantOf(s.Owner)})
-		}
-	}
 	for _, server := range snap.members {
 		for _, p := range ended {
 			if server.Link != nil {
@@ -288,7 +280,21 @@ func (g *Gateway) EndGrants(ended []Party) {
 			}
 		}
 	}
+	for _, s := range g.sessions.EndOf(func(owner string) bool { return over[identity.GrantOf(owner)] }) {
+		if s.Server == "" {
+			g.clients.Drop(s.ID)
+		} else if server := snap.Servers[s.Server]; server != nil {
+			g.farewells <- struct{}{} // until there is room: a server may be slow to hear it
+			go func() {
+				defer func() { <-g.farewells }()
+				server.endSession(s.ID, Party{Key: s.Owner, Grant: identity.GrantOf(s.Owner)})
+			}()
+		}
+	}
 }
+
+// maxFarewells is how many servers are told at the same time that a session is over.
+const maxFarewells = 64
 
 // cancelAtServer tells the server that nobody waits for a call any more. In the older era a broken
 // connection does not say so; in the newer one, and at the federated endpoint, others have.

@@ -16,9 +16,9 @@ const (
 	actsRetry = 20 * time.Millisecond
 )
 
-// RecordAct writes down what an operator does by a command, and returns once it is on disk.
-// On an error the act must not be done. A running gateway holds <state>/audit, so acts have a
-// log of their own, <state>/audit-acts.
+// RecordAct writes down what an operator does by a command where no gateway runs to do it for him,
+// and returns once it is on disk. On an error the act must not be done. It is another log than a
+// gateway's, <state>/audit-acts, since one may start meanwhile and take <state>/audit.
 func (c *Config) RecordAct(ctx context.Context, r *audit.Record) error {
 	ctx, cancel := context.WithTimeout(ctx, actsWait)
 	defer cancel()

@@ -29,13 +29,13 @@ const head = "# Configuration\n\n" +
 	"- `localhost`, `127.0.0.1` and `[::1]` are one host.\n" +
 	"- The file, the policies, certificates and credentials are watched. A change is built beside what\n" +
 	"  serves and replaces it only when it is sound; otherwise the log and `/readyz` say what is wrong,\n" +
-	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, and whether there is TLS, need\n" +
-	"  a restart.\n" +
+	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, `admin.socket`, `tls.clientCA`\n" +
+	"  (its name, not what is in it), and whether there is TLS, need a restart.\n" +
 	"- Keys of later versions (`pins`, `guards`, …) are refused by name: a key that is taken and not\n" +
 	"  obeyed could be what keeps a door shut. Keys of clients are obeyed (`timeout`), passed over with a\n" +
 	"  note (`alwaysLoad`), or refused with what to write instead (`headersHelper`, `disabled`).\n\n" +
-	"What commands do (`token mint`, `token headers`) is written down in `<state>/audit-acts`, since a\n" +
-	"running gateway holds `<state>/audit`; the records have the same form.\n\n"
+	"What commands do (`grant create`, `token mint`, …) is in the record of the gateway that runs, which does\n" +
+	"it for them. Where none runs it is in `<state>/audit-acts`, in the same form.\n\n"
 
 // manual returns docs/configuration.md for the structs in some files.
 func manual(sources ...string) ([]byte, error) {
