@@ -44,12 +44,11 @@ func (c bareChild) Kill() { _ = c.Process.Kill() }
 
 // runBare runs the command as it is, beside a relay in a directory of its own.
 func (a *app) runBare(ctx context.Context, t *task, argv []string, id string) error {
-	dir, err := os.MkdirTemp("", "sallyport-run-")
+	socket, err := relaySocket()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	socket := filepath.Join(dir, "relay.sock")
+	defer func() { _ = os.RemoveAll(filepath.Dir(socket)) }()
 	ln, err := admin.Listen(socket, 0o600)
 	if err != nil {
 		return err
@@ -69,6 +68,24 @@ func (a *app) runBare(ctx context.Context, t *task, argv []string, id string) er
 		return err
 	}
 	return await(ctx, bareChild{cmd}, taken)
+}
+
+// relaySocket is the path of a socket in a new directory. Where the temporary directory has a longer
+// path than a socket's may be, as a test's or a CI job's can have, the directory is in /tmp.
+func relaySocket() (string, error) {
+	const name, shortest = "relay.sock", "/tmp"
+	dir, err := os.MkdirTemp("", "sallyport-run-")
+	if err != nil {
+		return "", err
+	}
+	if socket := filepath.Join(dir, name); len(socket) <= admin.MaxPath {
+		return socket, nil
+	}
+	if err := os.Remove(dir); err != nil {
+		return "", err
+	}
+	dir, err = os.MkdirTemp(shortest, "sallyport-run-")
+	return filepath.Join(dir, name), err
 }
 
 // relayed are the variables by which what runs below finds this process.

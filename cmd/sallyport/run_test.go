@@ -146,6 +146,25 @@ func TestRunCompletesItsGrantOnSignals(t *testing.T) {
 	}
 }
 
+// The path of a socket is bounded, and that of the temporary directory is not run's to choose.
+func TestRunWorksBelowALongTemporaryFolder(t *testing.T) {
+	for _, box := range [][]string{nil, {"--sandbox"}} {
+		r := newConnectRig(t, aReader)
+		long := filepath.Join(t.TempDir(), strings.Repeat("x", admin.MaxPath))
+		if err := os.Mkdir(long, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		p := r.run(append(box, "--", "sh", "-c", asks+r.url)...)
+		p.cmd.Env = append(p.cmd.Env, "TMPDIR="+long)
+		if code := p.end(); code != exitFine || !strings.Contains(p.out.String(), `"proof":"dpop"`) {
+			t.Errorf("%q: exit %d, %q; want the gateway's answer; talk:\n%s", box, code, p.out.String(), p.talk.String())
+		}
+		if left, _ := os.ReadDir(long); len(left) != 0 {
+			t.Errorf("%q: %v was left behind", box, left)
+		}
+	}
+}
+
 func TestRunThatIsKilledLeavesNoGrant(t *testing.T) {
 	for _, box := range [][]string{nil, {"--sandbox"}} {
 		r := newConnectRig(t, aReader)

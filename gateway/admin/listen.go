@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// maxPath is how many bytes the path of a Unix socket may have: sun_path of Linux without its
+// MaxPath is how many bytes the path of a Unix socket may have: sun_path of Linux without its
 // last NUL. Other systems allow a little less.
-const maxPath = 107
+const MaxPath = 107
 
 // Listen makes the socket at path with the given mode: 0600 in a private directory, or 0666
 // where every user of the machine may come and the kernel's word about the caller decides.
 // A socket that nobody listens at is removed; one at which a server answers, and a file that is
 // no socket, are left alone and the error says so. Closing the listener removes the socket.
 func Listen(path string, mode fs.FileMode) (*net.UnixListener, error) {
-	if len(path) > maxPath {
-		return nil, fmt.Errorf("admin socket %s: the path has %d bytes and a socket's may have %d; set state (SALLYPORT_STATE) to a shorter one", path, len(path), maxPath)
+	if len(path) > MaxPath {
+		return nil, fmt.Errorf("socket %s: the path has %d bytes and a socket's may have %d; name a shorter one (the admin socket's is below state, SALLYPORT_STATE)", path, len(path), MaxPath)
 	}
 	if err := removeDead(path); err != nil {
 		return nil, err

@@ -63,8 +63,8 @@ func TestListenRemovesADeadSocketAndNothingElse(t *testing.T) {
 }
 
 func TestListenSaysThatAPathIsTooLong(t *testing.T) {
-	path := filepath.Join(directory(t), strings.Repeat("x", maxPath))
-	if _, err := Listen(path, 0o600); err == nil || !strings.Contains(err.Error(), "and a socket's may have 107; set state (SALLYPORT_STATE) to a shorter one") {
+	path := filepath.Join(directory(t), strings.Repeat("x", MaxPath))
+	if _, err := Listen(path, 0o600); err == nil || !strings.Contains(err.Error(), "and a socket's may have 107; name a shorter one (the admin socket's is below state, SALLYPORT_STATE)") {
 		t.Errorf("Listen = %v; want what is too long, and the cure", err)
 	}
 }
