@@ -57,7 +57,7 @@ e2e-tools: $(CLIENTS) $(EVERYTHING) $(IDP)
 e2e: build e2e-tools ## the real binary with real clients, servers and attacks
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 20m -skip '^TestClaude' ./test/e2e
 
-test-claude: build $(CLAUDE) ## a real Claude Code, with a scripted model, through the gateway
+test-claude: build $(CLIENTS) $(EVERYTHING) $(CLAUDE) ## a real Claude Code, with a scripted model, through the gateway
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport E2E_CLAUDE=$(dir $(CLAUDE)) go test -count=1 -timeout 10m -run '^TestClaude' ./test/e2e
 
 # The lock file pins each package by its digest. No install script of a package runs.

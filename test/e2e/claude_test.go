@@ -113,21 +113,28 @@ func TestClaudeCodeWorksThroughTheGateway(t *testing.T) {
 // runClaude runs Claude Code to its end in dir, whose mcp.json names the server "gw".
 func runClaude(t *testing.T, program, dir, model string) {
 	t.Helper()
+	if out, err := claudeCommand(t, dir, model, program).CombinedOutput(); err != nil {
+		t.Fatalf("claude: %v\n%.3000s", err, out)
+	}
+}
+
+// claudeCommand is Claude Code in dir, which is its HOME as well. command is how it is started: the
+// program, or what runs the program.
+func claudeCommand(t *testing.T, dir, model string, command ...string) *exec.Cmd {
+	t.Helper()
 	// A helper runs only in a directory that the user has trusted.
 	writeJSON(t, filepath.Join(dir, ".claude.json"), map[string]any{"hasCompletedOnboarding": true,
 		"projects": map[string]any{dir: map[string]bool{"hasTrustDialogAccepted": true}}})
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config",
+	t.Cleanup(cancel)
+	args := append(command[1:], "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config",
 		"--allowedTools", "mcp__gw__*", "--output-format", "json")
+	cmd := exec.CommandContext(ctx, command[0], args...)
 	cmd.Dir = dir
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ANTHROPIC_BASE_URL=" + model, "ANTHROPIC_API_KEY=none",
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "ANTHROPIC_BASE_URL=" + model, "ANTHROPIC_API_KEY=none",
 		"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_AUTOUPDATER=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
 		"ENABLE_TOOL_SEARCH=false", "MCP_CONNECTION_NONBLOCKING=0"}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("claude: %v\n%.3000s", err, out)
-	}
+	return cmd
 }
 
 // TestClaudeCodeUsesAllServersAtOneURL runs a real Claude Code against /mcp, behind which three
