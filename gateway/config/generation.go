@@ -83,6 +83,7 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 	}
 	s.certificate.Store(pair)
 	s.clientCA.Store(next.clients)
+	s.issuer.SetTTL(next.cfg.Identity.TokenTTL.Std())
 	rules := next.cfg.localRules()
 	s.local.Store(&rules)
 	s.outside.swap(next.outside)

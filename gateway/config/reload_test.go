@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sallyport/identity/mint"
 )
 
 // Both ways of noticing, so that the poll is known to do it alone.
@@ -175,5 +177,30 @@ func TestACertificateIsReadAgain(t *testing.T) {
 	eventually(t, "a broken pair is refused", func() bool { return strings.Contains(i.logs.String(), "sallyport.yaml:1: tls: read certificate") })
 	if got := peerName(t, address); got != "two" {
 		t.Errorf("certificate of %s; want two to serve on", got)
+	}
+}
+
+// The life of tokens follows the file, like everything that is not on the list of what does not.
+func TestTokenTTLFollowsAReload(t *testing.T) {
+	i := install(t, newFakeServer(t).URL)
+	i.open()
+	text, err := os.ReadFile(filepath.Join(i.dir, "sallyport.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, ttl := range []time.Duration{20 * time.Second, time.Minute} {
+		i.write("sallyport.yaml", string(text)+"\nidentity: {tokenTTL: "+ttl.String()+"}\n")
+		if err := i.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		by := mint.Asker{Name: "test", Subject: "dev", ClientID: "test", Roles: []string{"reader"}, Operator: true}
+		g, err := i.authority.Grant(t.Context(), by, mint.Ask{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, claims, err := i.authority.Token(t.Context(), by, mint.TokenAsk{Grant: g.ID})
+		if got := time.Duration(claims.ExpiresAt-claims.IssuedAt) * time.Second; err != nil || got != ttl {
+			t.Errorf("a token lives for %s, %v; want %s", got, err, ttl)
+		}
 	}
 }

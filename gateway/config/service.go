@@ -38,6 +38,7 @@ type Service struct {
 	handler  http.Handler
 	health   health
 
+	issuer    *mint.Issuer
 	grants    *grants
 	authority *mint.Authority
 	own       *mint.Authority // as authority, for roles that no policy mentions
@@ -82,7 +83,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, keys: keys, watch: watchDefaults, patience: firstPatience,
+	s := &Service{log: log, keys: keys, issuer: issuer, watch: watchDefaults, patience: firstPatience,
 		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
 			return issuer.Assert(who.Subject, audience)
 		}}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -57,7 +58,8 @@ func (k *keyCredential) Prove(_ context.Context, issuer string) (Proof, error) {
 	return Proof{ClientID: k.client, ClientAssertion: assertion}, nil
 }
 
-// readSigner reads a private key. kid is empty where the file names none.
+// readSigner reads a private key. Where the file names no kid it is the key's thumbprint, under
+// which the gateway finds a public key that has none either.
 func readSigner(data []byte) (key crypto.Signer, kid string, err error) {
 	block, _ := pem.Decode(data)
 	if block == nil {
@@ -66,7 +68,7 @@ func readSigner(data []byte) (key crypto.Signer, kid string, err error) {
 			return nil, "", errors.New("neither a JWK nor PEM")
 		}
 		signer, err := jwk.Signer()
-		return signer, jwk.Kid, err
+		return signer, cmp.Or(jwk.Kid, jwk.Thumbprint()), err
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
@@ -74,10 +76,11 @@ func readSigner(data []byte) (key crypto.Signer, kid string, err error) {
 	}
 	switch k := parsed.(type) {
 	case ed25519.PrivateKey:
-		return k, "", nil
+		return k, jose.NewEd25519(k.Seed()).Kid, nil
 	case *ecdsa.PrivateKey:
 		if k.Curve == elliptic.P256() {
-			return k, "", nil
+			point, err := k.PublicKey.Bytes()
+			return k, jose.NewP256(point).Thumbprint(), err
 		}
 	}
 	return nil, "", errors.New("want a key on Ed25519 or P-256")
@@ -85,12 +88,9 @@ func readSigner(data []byte) (key crypto.Signer, kid string, err error) {
 
 // signJWT makes a compact JWS.
 func signJWT(key crypto.Signer, kid string, claims map[string]any) (string, error) {
-	header := map[string]string{"typ": "JWT", "alg": jose.EdDSA}
+	header := map[string]string{"typ": "JWT", "alg": jose.EdDSA, "kid": kid}
 	if _, ok := key.(*ecdsa.PrivateKey); ok {
 		header["alg"] = jose.ES256
-	}
-	if kid != "" {
-		header["kid"] = kid
 	}
 	head, err := json.Marshal(header)
 	if err != nil {

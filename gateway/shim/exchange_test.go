@@ -295,14 +295,18 @@ func TestClientAssertionIsSignedByTheKeyInTheFile(t *testing.T) {
 		}
 		return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	}
+	point, err := ec.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
 	now := time.Unix(1_000_000, 0)
 	for _, tt := range []struct {
 		name, file, alg, kid string
 		public               crypto.PublicKey
 	}{
 		{"JWK", string(jwk.Private()), "EdDSA", jwk.Thumbprint(), ed.Public()},
-		{"Ed25519", inPEM(ed), "EdDSA", "", ed.Public()},
-		{"P-256", inPEM(ec), "ES256", "", ec.Public()},
+		{"Ed25519", inPEM(ed), "EdDSA", jose.NewEd25519(ed.Seed()).Kid, ed.Public()},
+		{"P-256", inPEM(ec), "ES256", jose.NewP256(point).Thumbprint(), ec.Public()},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p, err := KeyCredential(tokenFile(t, tt.file), "agent", func() time.Time { return now }).Prove(context.Background(), "https://gw.example")

@@ -25,7 +25,8 @@ var setScope = strictjson.NewScope(strictjson.NewKeySet(append([]string{"keys"},
 
 // ParseKeySet reads a JWK Set (RFC 7517 §5) of another issuer. A key counts whose use is absent,
 // "sig" or one of uses. It refuses the whole set when it holds a symmetric key or a private one
-// (published, so anybody could sign), a kid twice (two keys, one name), or more than [MaxKeys].
+// (published, so anybody could sign), a kid twice (two keys, one name), or more than [MaxKeys]. A
+// key without a kid is found by its RFC 7638 thumbprint.
 func ParseKeySet(data []byte, uses ...string) (KeySet, error) {
 	if len(data) > MaxSetSize {
 		return KeySet{}, fmt.Errorf("read key set: longer than %d bytes", MaxSetSize)
@@ -67,15 +68,20 @@ func (set KeySet) add(doc []byte, uses []string) error {
 		return fmt.Errorf("key %q is symmetric: who can verify with it can sign", k.Kid)
 	case k.D != "":
 		return fmt.Errorf("key %q is there with its private half: who can read it can sign", k.Kid)
-	case k.Kid == "": // cannot be asked for. Certificates in a SPIFFE bundle have no kid.
-		return nil
-	case taken || left:
+	case k.Kid != "" && (taken || left):
 		return fmt.Errorf("kid %q twice", k.Kid)
 	}
 	if slices.Contains(uses, k.Use) {
 		k.Use = "sig"
 	}
 	key, err := k.ForeignKey()
+	if k.Kid == "" { // Certificates in a SPIFFE bundle have none, and are no keys of tokens.
+		if print := k.Thumbprint(); err == nil && print != "" {
+			key.ID = print
+			set.ByID[print] = key
+		}
+		return nil
+	}
 	if err != nil {
 		set.LeftOut[k.Kid] = err.Error()
 		return nil

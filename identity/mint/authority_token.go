@@ -147,7 +147,7 @@ func (a *Authority) bound(g *grant.Grant, ask TokenAsk) error {
 func (a *Authority) life(g *grant.Grant, by Asker, ask TokenAsk, now time.Time) (time.Duration, error) {
 	ttl := ask.TTL
 	if ttl == 0 {
-		ttl = a.cfg.Issuer.cfg.TTL
+		ttl = a.cfg.Issuer.defaultTTL()
 	}
 	if err := CheckTTL(ttl); err != nil {
 		return 0, &Refusal{Code: codeRequest, Message: err.Error(), Status: 400, err: err}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"sallyport/identity"
@@ -28,7 +29,13 @@ type IssuerConfig struct {
 }
 
 // Issuer signs access tokens. It is safe for concurrent use.
-type Issuer struct{ cfg IssuerConfig }
+type Issuer struct {
+	cfg IssuerConfig
+	ttl atomic.Int64 // where a request asks for none
+}
+
+// SetTTL changes the life of tokens for which none is asked, from now on.
+func (i *Issuer) SetTTL(ttl time.Duration) { i.ttl.Store(int64(ttl)) }
 
 // NewIssuer returns an issuer. A TTL out of bounds is reported by [CheckTTL], to be asked
 // when configuration is read, and by every Mint.
@@ -39,8 +46,12 @@ func NewIssuer(cfg IssuerConfig) *Issuer {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Issuer{cfg: cfg}
+	i := &Issuer{cfg: cfg}
+	i.SetTTL(cfg.TTL)
+	return i
 }
+
+func (i *Issuer) defaultTTL() time.Duration { return time.Duration(i.ttl.Load()) }
 
 // Request asks for a token. Subject, ClientID and one role at least are required.
 type Request struct {
@@ -94,7 +105,7 @@ func (i *Issuer) mint(r Request, at time.Time) (string, Claims, error) {
 		return "", Claims{}, errors.New("a token issuer needs its URL, an audience and keys")
 	}
 	if r.TTL == 0 {
-		r.TTL = i.cfg.TTL
+		r.TTL = i.defaultTTL()
 	}
 	if err := check(r); err != nil {
 		return "", Claims{}, err
