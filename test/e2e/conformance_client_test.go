@@ -40,42 +40,23 @@ var authScenarios = []struct {
 const notByCode = "the suite looks at proofs of the authorization code alone, which needs a browser; connect identifies a program, here by client_credentials"
 
 // TestConnectPassesTheConformanceSuitesAuthorization has the official suite judge `connect` as a
-// client, where it has a scenario for how connect proves itself.
+// client, in both eras, where it has a scenario for how connect proves itself.
 func TestConnectPassesTheConformanceSuitesAuthorization(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range authScenarios {
-		t.Run(strings.TrimPrefix(s.name, "auth/"), func(t *testing.T) {
+	for i := range len(authScenarios) * len(eras) {
+		s, e := authScenarios[i/len(eras)], eras[i%len(eras)]
+		t.Run(strings.TrimPrefix(s.name, "auth/")+" "+e.name, func(t *testing.T) {
 			dir := t.TempDir()
-			output, code := nodeProgram(t, dir, "conformance", "client", "--scenario", s.name, "-o", "out",
+			// The scenarios are extensions, which no revision has on its list.
+			output, code := nodeProgram(t, dir, "conformance", "client", "--scenario", s.name, "-o", "out", "--spec-version", e.revision, "--force",
 				"--command", fmt.Sprintf("env %s=%s %s", clientDrives, binary, self))
-			files, err := filepath.Glob(filepath.Join(dir, "out", "*", "*", "checks.json"))
-			if err != nil || len(files) != 1 {
-				t.Fatalf("the suite left %d results (exit %d):\n%.3000s", len(files), code, output)
-			}
-			text, err := os.ReadFile(files[0])
-			var checks []check
-			if err == nil {
-				err = json.Unmarshal(text, &checks)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
 			if _, err := os.Stat(filepath.Join(dir, cameThrough)); err != nil {
-				t.Error("the session through connect was not answered, or did not end well")
+				t.Errorf("the session through connect was not answered, or did not end well (exit %d)", code)
 			}
-			passed := map[string]bool{}
-			failed := map[string]bool{}
-			for _, c := range checks {
-				switch c.Status {
-				case "SUCCESS":
-					passed[c.ID] = true
-				case "FAILURE", "WARNING":
-					failed[c.ID] = true
-				}
-			}
+			passed, failed := verdicts(t, dir)
 			for id := range failed {
 				if s.explains[id] == "" {
 					t.Errorf("%s failed", id)
@@ -91,10 +72,38 @@ func TestConnectPassesTheConformanceSuitesAuthorization(t *testing.T) {
 			}
 			t.Logf("passed: %s", strings.Join(slices.Sorted(maps.Keys(passed)), " "))
 			if t.Failed() {
-				t.Logf("exit %d:\n%.6000s", code, output)
+				t.Logf("%.6000s", output)
 			}
 		})
 	}
+}
+
+// verdicts reads what the suite has left below dir of its only scenario.
+func verdicts(t *testing.T, dir string) (passed, failed map[string]bool) {
+	t.Helper()
+	passed, failed = map[string]bool{}, map[string]bool{}
+	files, err := filepath.Glob(filepath.Join(dir, "out", "*", "*", "checks.json"))
+	if err != nil || len(files) != 1 {
+		t.Errorf("the suite left %d results; want one", len(files))
+		return passed, failed
+	}
+	text, err := os.ReadFile(files[0])
+	var checks []check
+	if err == nil {
+		err = json.Unmarshal(text, &checks)
+	}
+	if err != nil {
+		t.Errorf("read the suite's results: %v", err)
+	}
+	for _, c := range checks {
+		switch c.Status {
+		case "SUCCESS":
+			passed[c.ID] = true
+		case "FAILURE", "WARNING":
+			failed[c.ID] = true
+		}
+	}
+	return passed, failed
 }
 
 // clientDrives is the variable that makes this test binary the client that the suite runs: it
@@ -120,7 +129,7 @@ func driveConnect(program string) (err error) {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	err = converse(in, bufio.NewReader(out))
+	err = converse(in, bufio.NewReader(out), os.Getenv("MCP_CONFORMANCE_PROTOCOL_VERSION"))
 	if err := errors.Join(err, in.Close(), cmd.Wait()); err != nil {
 		return err
 	}
@@ -159,14 +168,19 @@ func suiteSource(text string) ([]string, error) {
 	return []string{"--from", "key:client.pem", "--client", given.Client}, os.WriteFile("client.pem", []byte(given.Key), 0o600)
 }
 
-// converse is a short session of the older protocol, which the suite's servers speak.
-func converse(in io.Writer, out *bufio.Reader) error {
-	for _, step := range []struct{ say, want string }{
-		{`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"e2e","version":"1"}}}`, "serverInfo"},
-		{`{"jsonrpc":"2.0","method":"notifications/initialized"}`, ""},
-		{`{"jsonrpc":"2.0","id":2,"method":"tools/list"}`, "test-tool"},
-		{`{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"test-tool","arguments":{}}}`, `"test"`},
-	} {
+// converse is a short session: it lists and calls, in the older protocol after the handshake.
+func converse(in io.Writer, out *bufio.Reader, revision string) error {
+	type step struct{ say, want string }
+	list, call := `{"jsonrpc":"2.0","id":2,"method":"tools/list","params":{%s}}`, `{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{%s"name":"test-tool","arguments":{}}}`
+	steps := []step{{fmt.Sprintf(list, modern), "test-tool"}, {fmt.Sprintf(call, modern+","), `"test"`}}
+	if revision == "2025-11-25" {
+		steps = []step{
+			{`{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"e2e","version":"1"}}}`, "serverInfo"},
+			{`{"jsonrpc":"2.0","method":"notifications/initialized"}`, ""},
+			{fmt.Sprintf(list, ""), "test-tool"}, {fmt.Sprintf(call, ""), `"test"`},
+		}
+	}
+	for _, step := range steps {
 		if _, err := fmt.Fprintln(in, step.say); err != nil {
 			return err
 		}
