@@ -165,7 +165,7 @@ func (s *Stdio) EndGrant(p gateway.Party) {
 	}
 	s.mu.Unlock()
 	for _, at := range over {
-		at.leave(errGrantOver)
+		go at.leave(errGrantOver, toExitRevoked) // one that is starting must not keep the others waiting
 	}
 }
 
@@ -193,7 +193,7 @@ func (s *Stdio) Close() {
 			if p := at.proc.Load(); p != nil {
 				p.drain(time.Until(deadline))
 			}
-			at.leave(errRemoved)
+			at.leave(errRemoved, toExit)
 		})
 	}
 	drained.Wait()

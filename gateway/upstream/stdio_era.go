@@ -184,7 +184,7 @@ func (p *process) refusedInit(raw []byte, own bool) {
 	}
 	s.mu.Unlock()
 	if p.probed {
-		p.end(errRefused)
+		p.end(errRefused, toExit)
 	}
 }
 

@@ -185,13 +185,13 @@ func (at *place) idleSince() (time.Time, bool) {
 	return at.next, true // dead, and the longer the better
 }
 
-// leave gives the place up: what runs there ends, and nothing starts there again.
-func (at *place) leave(why error) {
+// leave gives the place up: what runs there ends within a time, and nothing starts there again.
+func (at *place) leave(why error, within time.Duration) {
 	_ = at.turn.enter(context.Background())
 	defer at.turn.exit()
 	at.left = true
 	if p := at.proc.Load(); p != nil {
-		p.end(why)
+		p.end(why, within)
 	}
 }
 

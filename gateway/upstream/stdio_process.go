@@ -101,6 +101,10 @@ func (s *Stdio) start(ctx context.Context, at *place, o owner, p gateway.Party) 
 // toExit is how long a program may take to exit when it has nothing more to do.
 const toExit = 2 * time.Second
 
+// toExitRevoked is that for a program whose grant is over: whatever it is busy with, it must not
+// go on with it for a second.
+const toExitRevoked = 250 * time.Millisecond
+
 // wait ends everything that waits for the process when it has ended.
 func (p *process) wait(in *pipes, outDone, errDone <-chan struct{}) {
 	status := make(chan error, 1)
@@ -204,13 +208,13 @@ func (p *process) endedAt() time.Time {
 }
 
 // end asks the program to end, as the protocol says: its input is closed, and it is killed where
-// that is not enough.
-func (p *process) end(why error) {
+// that is not enough within a time.
+func (p *process) end(why error, within time.Duration) {
 	p.mu.Lock()
 	ours := p.stopping(ending, why)
 	p.mu.Unlock()
 	if ours {
-		p.close()
+		p.close(within)
 	}
 }
 
@@ -224,12 +228,12 @@ func (p *process) stopping(how state, why error) bool {
 	return true
 }
 
-func (p *process) close() {
+func (p *process) close(within time.Duration) {
 	_ = p.stdin.Close()
 	go func() {
 		select {
 		case <-p.gone:
-		case <-time.After(toExit):
+		case <-time.After(within):
 			p.child.Kill()
 		}
 	}()
@@ -305,7 +309,7 @@ func (p *process) endIfUnused(atLeast time.Duration, why error) bool {
 	ours := p.unused() && time.Since(p.used) >= atLeast && p.stopping(ending, why)
 	p.mu.Unlock()
 	if ours {
-		p.close()
+		p.close(toExit)
 	}
 	return ours
 }
