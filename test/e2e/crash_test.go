@@ -22,6 +22,9 @@ type decision struct {
 	Decision string
 	Code     string
 	Subject  string
+	Grant    string
+	Detail   string
+	Calls    int64
 	Digest   string `json:"arguments_digest"`
 }
 

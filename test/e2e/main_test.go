@@ -30,6 +30,13 @@ func run(m *testing.M) int {
 		}
 		return 0
 	}
+	if dir := os.Getenv(slowProgram); dir != "" {
+		if err := serveSlow(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	if binary = os.Getenv("E2E_BINARY"); binary != "" {
 		return m.Run()
 	}
