@@ -224,9 +224,9 @@ type schemas struct {
 	byText map[string]*catalog.Schema
 }
 
-// maxSchemas is how many are kept. When there are more all are forgotten: grants that live for one
-// task bring few.
-const maxSchemas = 1024
+// maxSchemas is how many are kept, each of less than a megabyte. When there are more all are
+// forgotten: grants that live for one task bring few.
+const maxSchemas = 64
 
 func (s *schemas) get(text string) (*catalog.Schema, error) {
 	s.mu.Lock()
@@ -235,7 +235,7 @@ func (s *schemas) get(text string) (*catalog.Schema, error) {
 	if known != nil {
 		return known, nil
 	}
-	made, err := catalog.Compile([]byte(text))
+	made, err := catalog.CompileSmall([]byte(text))
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +254,7 @@ func CheckConstraint(c grant.Constraint) error {
 	if c.Rego != "" {
 		return nil // the policy knows its rules
 	}
-	_, err := catalog.Compile(c.Schema)
+	_, err := catalog.CompileSmall(c.Schema)
 	return err
 }
 

@@ -26,6 +26,12 @@ const (
 
 	maxPatternBytes = 4 << 10
 	maxPatternInsts = 4_000
+	// Of all patterns together, which keep some 80 bytes for each: 16 MiB at worst.
+	maxAllPatternInsts = 200_000
+
+	// What a caller brings, for as long as a task lives, is bounded far below what a server does.
+	maxSmallBytes = 16 << 10
+	maxSmallInsts = 4_000
 
 	// maxBranches bounds how often validating visits one place of the value, as far as the
 	// schema alone decides it (anyOf of $ref of anyOf …). Beyond it is a bomb.

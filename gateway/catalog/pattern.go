@@ -20,6 +20,8 @@ type pattern struct {
 // later and in many goroutines, and none of that may be kept.
 type patternSet struct {
 	known map[string]*pattern
+	insts int // of all that are known
+	most  int // of those
 }
 
 func (set *patternSet) compile(expr string) (jsonschema.Regexp, error) {
@@ -33,6 +35,9 @@ func (set *patternSet) compile(expr string) (jsonschema.Regexp, error) {
 	p, err := compilePattern(expr)
 	if err != nil {
 		return nil, err
+	}
+	if set.insts += p.insts; set.insts > set.most {
+		return nil, fmt.Errorf("the patterns together have more than %d instructions", set.most)
 	}
 	set.known[expr] = p
 	return p, nil

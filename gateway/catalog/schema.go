@@ -45,6 +45,19 @@ var dialects = map[string]bool{
 // never followed), dialects and patterns that it does not know (RE2 syntax, as in package
 // regexp). Formats are annotations, except in draft-07 and older, where they are asserted.
 func Compile(inputSchema []byte) (s *Schema, err error) {
+	return compile(inputSchema, maxAllPatternInsts)
+}
+
+// CompileSmall is [Compile] for schemas that callers bring: at most 16 KiB, whose patterns have at
+// most 4,000 instructions together, so that one keeps less than a megabyte.
+func CompileSmall(schema []byte) (*Schema, error) {
+	if len(schema) > maxSmallBytes {
+		return nil, fmt.Errorf("compile schema: %d bytes; the limit is %d", len(schema), maxSmallBytes)
+	}
+	return compile(schema, maxSmallInsts)
+}
+
+func compile(inputSchema []byte, patternInsts int) (s *Schema, err error) {
 	// The compiler panics on some malformed identifiers. A schema that does that is refused;
 	// it must not take the gateway along.
 	defer func() {
@@ -56,7 +69,7 @@ func Compile(inputSchema []byte) (s *Schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	patterns := patternSet{known: map[string]*pattern{}}
+	patterns := patternSet{known: map[string]*pattern{}, most: patternInsts}
 	c := jsonschema.NewCompiler()
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.UseLoader(refuseLoader{})

@@ -27,6 +27,9 @@ type gate chan struct{}
 func newGate() gate { return make(gate, 1) }
 
 func (g gate) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil { // a free gate must not be taken by chance
+		return err
+	}
 	select {
 	case g <- struct{}{}:
 		return nil
@@ -64,6 +67,10 @@ func (s *Stdio) process(ctx context.Context, k key, p gateway.Party) (*process, 
 			return proc, nil
 		}
 		if err := at.turn.enter(ctx); err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil { // its grant may have ended while it waited
+			at.turn.exit()
 			return nil, err
 		}
 		proc, err := s.startAt(at, k, p)

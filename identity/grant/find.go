@@ -60,11 +60,18 @@ func (r *Registry) Get(id string) (Status, bool) {
 // List returns the grants that f selects, the newest first. Ended ones are known for 24 hours.
 func (r *Registry) List(f Filter) []Status {
 	out, now := []Status{}, r.now()
-	r.each(func(l *Live) {
+	look := func(l *Live) {
 		if g := l.Grant(); g.Rev != 0 && f.Match(g) {
 			out = append(out, l.status(now))
 		}
-	})
+	}
+	if f.ID != "" { // one, whatever else is asked of it
+		if l := r.load(f.ID); l != nil {
+			look(l)
+		}
+		return out
+	}
+	r.each(look)
 	slices.SortFunc(out, func(a, b Status) int {
 		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
 	})

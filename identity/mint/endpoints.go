@@ -39,6 +39,9 @@ type EndpointsConfig struct {
 	Log        *slog.Logger       // default: discarded
 }
 
+// bodyTimeout bounds the sending of a request's body.
+const bodyTimeout = 10 * time.Second
+
 type endpoints struct{ cfg EndpointsConfig }
 
 // Endpoints serves the token endpoint (RFC 8693, RFC 7523), revocation (RFC 7009) and
@@ -75,6 +78,10 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "405: this endpoint takes POST alone", http.StatusMethodNotAllowed)
 		return
 	}
+	// Whoever it is has this long to send a body of at most 64 KiB. A writer that cannot set it
+	// leaves the server's own timeouts.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+	defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Time{}) }() // of the connection's next request
 	if e.cfg.Proofs != nil {
 		h.Set("DPoP-Nonce", e.cfg.Proofs.Nonce())
 	}

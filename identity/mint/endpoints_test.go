@@ -2,6 +2,7 @@ package mint
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -274,3 +275,24 @@ func TestBrokenPartsAreNotTheClientsFault(t *testing.T) {
 		t.Errorf("grants = %+v; want the end of the one", all)
 	}
 }
+
+// Nobody holds a connection with a body that never comes.
+func TestBodyThatDoesNotComeIsNotWaitedForLong(t *testing.T) {
+	b := newBooth(t)
+	var deadline time.Time
+	w := deadlines{httptest.NewRecorder(), func(t time.Time) { deadline = cmp.Or(deadline, t) }}
+	r := httptest.NewRequest(http.MethodPost, TokenPath, strings.NewReader("grant_type=x"))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	b.h.ServeHTTP(w, r)
+	if left := time.Until(deadline); left <= 0 || left > bodyTimeout {
+		t.Errorf("the body may come until %s; want within %s", deadline, bodyTimeout)
+	}
+}
+
+// deadlines tells of the read deadline that a handler sets.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set func(time.Time)
+}
+
+func (d deadlines) SetReadDeadline(t time.Time) error { d.set(t); return nil }
