@@ -31,7 +31,7 @@ func (c *Config) Socket() string { return filepath.Join(c.State, admin.SocketNam
 // openGrants opens the grants of this installation, which one process at a time can do, and counts
 // again what the record has charged since their newest checkpoint.
 func (c *Config) openGrants(ctx context.Context, log *slog.Logger) (*grants, error) {
-	store, err := grant.OpenBolt(filepath.Join(c.State, grantsFile), grant.BoltOptions{})
+	store, err := grant.OpenBolt(filepath.Join(c.State, grantsFile), grant.BoltOptions{Log: log})
 	if err != nil {
 		return nil, err
 	}
