@@ -14,8 +14,9 @@ import (
 
 // recorder is an MCP server that counts every byte that reaches it and remembers the calls.
 type recorder struct {
-	url   string
-	bytes atomic.Int64
+	url    string
+	bytes  atomic.Int64
+	onCall func(n int) // when it is there, told how many calls there have been
 
 	mu     sync.Mutex // guards what follows
 	calls  []recorded
@@ -97,6 +98,9 @@ func (rec *recorder) note(method string, r recorded) {
 		rec.listen++
 	default:
 		rec.calls = append(rec.calls, r)
+		if rec.onCall != nil {
+			rec.onCall(len(rec.calls))
+		}
 	}
 }
 
