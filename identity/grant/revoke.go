@@ -18,15 +18,19 @@ func (r *Registry) Revoke(ctx context.Context, f Filter, to State, by, why strin
 	if to != Revoked && to != Completed {
 		return nil, fmt.Errorf("a grant cannot be made %q; end it as %s or %s", to, Revoked, Completed)
 	}
-	var ended, again []*Live
+	var ended, again, found []*Live
 	r.mu.Lock()
-	r.candidates(f, func(l *Live) {
+	r.candidates(f, func(l *Live) { found = append(found, l) })
+	for _, l := range found { // before any of them ends: the end of a parent is its children's
 		if _, ok := r.unsaved[l]; ok {
 			again = append(again, l)
-		} else if e.at.Before(l.until) {
+		}
+	}
+	for _, l := range found {
+		if _, ok := r.unsaved[l]; !ok && e.at.Before(l.until) {
 			r.finish(l, e, &ended)
 		}
-	})
+	}
 	r.mu.Unlock()
 	r.announce(ended)
 	all := append(ended, again...)

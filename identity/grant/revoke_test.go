@@ -291,3 +291,24 @@ func TestListShowsNewestFirstAndNoSharedMemory(t *testing.T) {
 		t.Errorf("after a change of what List returned the role is %s; want reader", got)
 	}
 }
+
+// A tree that a filter names as a whole ends once, in memory and on disk.
+func TestRevokingATreeByAFilterEndsEachOnce(t *testing.T) {
+	for range 10 { // the order in which grants are visited is any
+		s := bolt(t, t.TempDir()+"/g.db")
+		r := open(t, s)
+		root := create(t, r, nil)
+		for range 3 {
+			create(t, r, childOf(root, nil))
+		}
+		gs, err := r.Revoke(t.Context(), Filter{All: true}, Revoked, "", "")
+		if err != nil || len(gs) != 4 {
+			t.Fatalf("%d ended, %v; want 4", len(gs), err)
+		}
+		for _, g := range gs {
+			if kept, err := s.Get(t.Context(), g.ID); err != nil || kept.State != Revoked {
+				t.Errorf("the store has %s as %q, %v; want revoked", g.ID, kept.State, err)
+			}
+		}
+	}
+}
