@@ -1,6 +1,7 @@
 package mint
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,10 +103,13 @@ func (a *Authority) parent(by Asker, ask Ask) (*grant.Grant, error) {
 func whose(g *grant.Grant, by Asker, ask Ask, parent *grant.Grant) error {
 	g.Subject, g.Issuer, g.ClientID = by.Subject, by.Issuer, by.ClientID
 	if parent != nil {
+		// Client and task are what policies go by, so a child has its parent's.
 		g.Parent, g.Subject, g.Issuer, g.ClientID = parent.ID, parent.Subject, parent.Issuer, parent.ClientID
-		if g.Task == "" {
-			g.Task = parent.Task
+		if g.Task != "" && g.Task != parent.Task {
+			return refuse(codeDenied, "a child is for the task of its parent, %q; leave the task out", parent.Task)
 		}
+		g.Task = parent.Task
+		g.Measured = cmp.Or(g.Measured, parent.Measured) // else it would have nothing that could have changed
 	}
 	if ask.Subject != "" && ask.Subject != g.Subject {
 		if !by.Operator || parent != nil {
@@ -119,8 +123,9 @@ func whose(g *grant.Grant, by Asker, ask Ask, parent *grant.Grant) error {
 		}
 		if parent != nil {
 			g.Actors = chain(ask.ClientID, parent)
+		} else {
+			g.ClientID = ask.ClientID
 		}
-		g.ClientID = ask.ClientID
 	} else if parent != nil {
 		g.Actors = parent.Actors
 	}

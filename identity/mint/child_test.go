@@ -35,7 +35,7 @@ func TestChildWithAnotherClientActsForTheSubject(t *testing.T) {
 	parent := d.grant(dev(), Ask{Roles: []string{"reader"}, ClientID: "claude"})
 	child := d.grant(d.holderOf(parent), Ask{ClientID: "sub-agent"})
 	_, who := d.token(d.holderOf(child), TokenAsk{Grant: child.ID})
-	if diff := cmp.Diff([]string{"sub-agent", "claude"}, who.Actors); diff != "" || who.Subject != "dev" || who.ClientID != "sub-agent" {
+	if diff := cmp.Diff([]string{"sub-agent", "claude"}, who.Actors); diff != "" || who.Subject != "dev" || who.ClientID != "claude" {
 		t.Errorf("principal = %+v; want dev, for whom sub-agent acts for claude", who)
 	}
 	_, err := d.Grant(t.Context(), d.holderOf(child), Ask{})
@@ -91,5 +91,22 @@ func TestEndedGrantHasNoMoreChildren(t *testing.T) {
 	_, err := d.Grant(t.Context(), by, Ask{})
 	if r := refusal(t, err); r.Message != "the grant "+parent.ID+" ended: revoked by user root (uid 0) (wrong branch); ask for a new one" {
 		t.Errorf("a child of an ended grant: %s", r.Message)
+	}
+}
+
+// Policies go by client, task and measured files, so a child cannot say others than its parent.
+func TestChildKeepsWhatPoliciesGoBy(t *testing.T) {
+	d := newDesk(t)
+	parent := d.grant(dev(), Ask{Roles: []string{"reader"}, Task: "T-1", Measured: "digest"})
+	child := d.grant(d.holderOf(parent), Ask{ClientID: "deploy-bot"})
+	if child.ClientID != parent.ClientID || child.Task != "T-1" || child.Measured != "digest" {
+		t.Errorf("child %+v; want client, task and digest of its parent", child)
+	}
+	free := d.grant(dev(), Ask{Roles: []string{"reader"}})
+	for _, of := range []grant.Grant{parent, free} {
+		_, err := d.Grant(t.Context(), d.holderOf(of), Ask{Task: "deploy"})
+		if r := refusal(t, err); r.Code != "access_denied" || !strings.HasPrefix(r.Message, "a child is for the task of its parent, ") {
+			t.Errorf("task deploy below %q: %s %s; want it refused", of.Task, r.Code, r.Message)
+		}
 	}
 }
