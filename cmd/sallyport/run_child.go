@@ -17,6 +17,7 @@ import (
 
 	"sallyport/gateway/admin"
 	"sallyport/gateway/agent"
+	"sallyport/gateway/config"
 	"sallyport/gateway/sandbox"
 )
 
@@ -129,14 +130,20 @@ func (a *app) newBox(f *runFlags, folder, program string, args []string) (*agent
 		}
 	}
 	c.Self = self()
+	var sockets []string
 	if socket, err := a.socketPath(f.from); err == nil {
-		c.Hide = append(c.Hide, socket)
+		sockets = append(sockets, socket)
 	}
-	if cfg, err := a.load(); err == nil { // who has no configuration here has no state here
-		c.Hide, c.Keep = append(c.Hide, cfg.State), append(c.Keep, cfg.Policies)
-		if a.file != "" {
-			c.Keep = append(c.Keep, a.file)
-		}
+	cfg, err := a.load()
+	switch {
+	case err == nil:
+		c.Hide, c.Keep = cfg.Own()
+		c.Hide = append(c.Hide, sockets...)
+	case a.file != "" || a.env[config.EnvPrefix+"CONFIG"] != "":
+		// What the gateway's own files are is not known, so they could not be kept from the agent.
+		return nil, err
+	default: // who has no configuration here has no state here
+		c.Hide = sockets
 	}
 	b, err := agent.NewBox(c)
 	if err != nil {

@@ -55,11 +55,51 @@ func (c *Config) starter(err error) string {
 	return "; without policies nothing could be allowed. A starter policy is written by: sallyport init --config " + c.source.file
 }
 
+// Own are the gateway's own files, for a box that stands beside it: secrets, which nobody else may
+// read, and what decides what is allowed or run, which nobody else may change. Paths are absolute.
+func (c *Config) Own() (secret, deciding []string) {
+	secret = []string{c.State, c.TLS.Key}
+	deciding = []string{c.source.file, c.Policies, c.TLS.Cert, c.TLS.ClientCA}
+	for _, f := range c.Identity.Federation {
+		deciding = append(deciding, f.JWKSFile, f.CA)
+	}
+	for _, s := range c.Servers {
+		secret = append(secret, s.TLS.Key)
+		deciding = append(deciding, s.TLS.CA, s.TLS.Cert, s.implied.program)
+		deciding = append(deciding, s.implied.arguments...)
+		for _, cred := range append([]*Credential{&s.Credential}, slices.Collect(maps.Values(s.EnvFrom))...) {
+			secret = append(secret, cred.Path, cred.Key, cred.ClientSecret.Path)
+			deciding = append(deciding, cred.CA)
+		}
+	}
+	return absolute(secret), absolute(deciding)
+}
+
+// absolute leaves out what is not there to be named.
+func absolute(paths []string) []string {
+	var out []string
+	for _, path := range paths {
+		if path != "" {
+			out = append(out, below(".", path))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // guarded are the files that decide what is allowed, with what they are. Whoever writes them is the
 // operator: they are followed while the gateway runs.
 func (c *Config) guarded() map[string]string {
 	out := map[string]string{resolve(c.State): "the state", resolve(c.Policies): "the policies"}
-	for path, what := range map[string]string{c.source.file: "the configuration", c.TLS.Cert: "the certificate", c.TLS.Key: "its key"} {
+	for _, f := range c.Identity.Federation {
+		for _, path := range []string{f.JWKSFile, f.CA} {
+			if path != "" {
+				out[resolve(path)] = "the keys of outside identities"
+			}
+		}
+	}
+	for path, what := range map[string]string{c.source.file: "the configuration", c.TLS.Cert: "the certificate", c.TLS.Key: "its key",
+		c.TLS.ClientCA: "the certificates of clients"} {
 		if path != "" {
 			out[resolve(path)] = what
 		}

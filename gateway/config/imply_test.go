@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -264,5 +265,27 @@ func TestAServerMayNotWriteWhatDecides(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "mcpServers.fine") {
 		t.Errorf("a folder beside them: %v", err)
+	}
+}
+
+// A configuration that was named by a relative path, as people do, is guarded like any other.
+func TestARelativeConfigurationIsGuardedAsWell(t *testing.T) {
+	dir, env := project(t, `{"mcpServers": {"all": {"command": "srv", "sandbox": {"write": ["."]}}}}`, "bin/srv", "policies/authz.rego")
+	t.Chdir(dir)
+	cfg, err := Load(".mcp.json", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cfg.CheckFiles(); err == nil || !strings.Contains(err.Error(), "holds the configuration") {
+		t.Errorf("a server that may write the configuration: %v", err)
+	}
+	secret, deciding := cfg.Own()
+	if !slices.Contains(secret, cfg.State) {
+		t.Errorf("secrets %v; want the state among them", secret)
+	}
+	for _, want := range []string{filepath.Join(dir, ".mcp.json"), filepath.Join(dir, "policies"), filepath.Join(dir, "bin/srv")} {
+		if !slices.Contains(deciding, want) {
+			t.Errorf("what decides is %v; want %s among it", deciding, want)
+		}
 	}
 }

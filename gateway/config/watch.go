@@ -150,6 +150,7 @@ func (n *notifier) close() {
 }
 
 func resolve(path string) string {
+	path = below(".", path) // as the operator named it, it may be relative
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
 	}

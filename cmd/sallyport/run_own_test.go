@@ -1,0 +1,37 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// What the gateway is configured by can be seen in the box and not changed, however it was named.
+func TestAnAgentCannotConfigureItsGateway(t *testing.T) {
+	r := newConnectRig(t, aReader)
+	for name, args := range map[string][]string{"by a relative path": {"--config", "gate.yaml"}, "by the environment": nil} {
+		p := r.run(append(args, "--sandbox", "--", "sh", "-c", "echo evil >> gate.yaml; mv gate.yaml x; echo evil > policies/x.rego")...)
+		const text = "state: ../../state\npolicies: ./policies\nmcpServers: {a: {url: \"http://127.0.0.1:9/mcp\"}}\n"
+		for _, dir := range []string{filepath.Join(p.project, "policies"), filepath.Join(p.home, "../state")} {
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p.put("project/gate.yaml", text)
+		p.put("project/policies/authz.rego", "package mcp.authz\n")
+		if args == nil {
+			p.cmd.Env = append(p.cmd.Env, "SALLYPORT_CONFIG=gate.yaml")
+		}
+		p.end()
+		if got, err := os.ReadFile(filepath.Join(p.project, "gate.yaml")); err != nil || string(got) != text {
+			t.Errorf("%s: the configuration is %q, %v; talk:\n%s", name, got, err, p.talk.String())
+		}
+		if _, err := os.Stat(filepath.Join(p.project, "policies/x.rego")); err == nil {
+			t.Errorf("%s: it has a policy of its own in place", name)
+		}
+		if !strings.Contains(p.talk.String(), "Read-only file system") {
+			t.Errorf("%s: it was not refused; talk:\n%s", name, p.talk.String())
+		}
+	}
+}
