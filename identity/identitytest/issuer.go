@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,6 +38,7 @@ type Issuer struct {
 	url     string
 	private ed25519.PrivateKey
 	set     atomic.Pointer[identity.KeySet]
+	names   string            // the grant of all tokens; empty: see Grants
 	mu      sync.Mutex        // guards granted
 	granted map[string]string // grants by subject and roles
 }
@@ -58,6 +60,32 @@ func For(t testing.TB, publicURL string, now func() time.Time) *Issuer {
 	t.Helper()
 	seed := make([]byte, ed25519.SeedSize)
 	_, _ = rand.Read(seed) // never fails
+	return holding(t, publicURL, seed, now)
+}
+
+// Stolen is For with the signing key of a gateway, from its file. All its tokens name the grant,
+// which must be of subject alice, client test and role reader for them to be good.
+func Stolen(t testing.TB, publicURL, file, grant string, now func() time.Time) *Issuer {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, err := jose.ParseJWK(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := jwk.Signer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := holding(t, publicURL, private.Seed(), now)
+	i.names = grant
+	return i
+}
+
+func holding(t testing.TB, publicURL string, seed []byte, now func() time.Time) *Issuer {
+	t.Helper()
 	jwk := jose.NewEd25519(seed)
 	key, err := jwk.Key()
 	if err != nil {
@@ -99,6 +127,9 @@ func (i *Issuer) Claims(subject string, roles ...string) map[string]any {
 		roles = []string{"reader"}
 	}
 	claims := i.claims(subject, roles)
+	if i.names != "" {
+		claims["grant"] = i.names
+	}
 	if i.Grants != nil {
 		claims["grant"] = i.grantFor(subject, roles)
 	}
