@@ -113,6 +113,18 @@ func (g *gate) start(t *testing.T) {
 	})
 }
 
+// publish gives the gateway another public URL, before it starts.
+func (g *gate) publish(t *testing.T, url string) {
+	t.Helper()
+	config, err := os.ReadFile(g.config)
+	if err == nil {
+		err = os.WriteFile(g.config, append([]byte("publicURL: "+url+"\n"), config...), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // signal ends the gateway and waits for its end.
 func (g *gate) signal(s syscall.Signal) {
 	_ = g.cmd.Process.Signal(s)
