@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"sallyport/identity/grant"
@@ -24,6 +25,10 @@ func (s *server) hold(w http.ResponseWriter, r *http.Request, c caller) (any, er
 	if err := s.holdable(c, b.Grant); err != nil {
 		return nil, err
 	}
+	if !s.holds.enter(c.UID) {
+		return nil, refuse(http.StatusTooManyRequests, fmt.Sprintf("%d grants of yours are held already; end some of what runs", maxHolds))
+	}
+	defer s.holds.leave(c.UID)
 	conn := http.NewResponseController(w)
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return nil, err
@@ -52,6 +57,37 @@ func (s *server) hold(w http.ResponseWriter, r *http.Request, c caller) (any, er
 				return nil, nil
 			}
 		}
+	}
+}
+
+// maxHolds is how many grants one user may hold. It is less than the connections that a user may
+// have, so that there is always one to end a grant by.
+const maxHolds = maxConns / 2
+
+// holds counts what is held by user. The zero value is ready.
+type holds struct {
+	mu   sync.Mutex // guards open
+	open map[uint32]int
+}
+
+func (h *holds) enter(uid uint32) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open == nil {
+		h.open = map[uint32]int{}
+	}
+	if h.open[uid] >= maxHolds {
+		return false
+	}
+	h.open[uid]++
+	return true
+}
+
+func (h *holds) leave(uid uint32) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.open[uid]--; h.open[uid] == 0 {
+		delete(h.open, uid)
 	}
 }
 

@@ -95,3 +95,26 @@ func TestNobodyHoldsTheGrantOfAnother(t *testing.T) {
 	_, err := r.as(t, other).Hold(t.Context(), id)
 	wantRefusal(t, "another's grant", err, "not_found", "no grant of yours is called")
 }
+
+// Whoever holds as many grants as he may can still end them.
+func TestHoldsLeaveRoomForOtherRequests(t *testing.T) {
+	r := start(t)
+	c := r.as(t, dev)
+	g, err := c.Grant(t.Context(), mint.Ask{Roles: []string{"reader"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range maxHolds {
+		h, err := c.Hold(t.Context(), g.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(h.Release)
+	}
+	if _, err := c.Hold(t.Context(), g.ID); err == nil || !strings.Contains(err.Error(), "64 grants of yours are held already") {
+		t.Errorf("one more hold: %v", err)
+	}
+	if ended, err := c.Revoke(t.Context(), grant.Filter{ID: g.ID}, grant.Revoked, ""); err != nil || len(ended) != 1 {
+		t.Errorf("revoke: %v, %v; want the grant ended", ended, err)
+	}
+}

@@ -89,6 +89,7 @@ func Serve(ctx context.Context, ln *net.UnixListener, o Options) error {
 type server struct {
 	Options
 	closing <-chan struct{} // closed when the server ends
+	holds   holds
 }
 
 // caller is a user of this machine who may ask for something.
@@ -200,7 +201,7 @@ func (s *server) refusal(err error, c caller) *mint.Refusal {
 }
 
 // codes are the OAuth error codes of refusals that are about the request itself.
-var codes = map[int]string{http.StatusForbidden: "access_denied", http.StatusNotFound: "not_found"}
+var codes = map[int]string{http.StatusForbidden: "access_denied", http.StatusNotFound: "not_found", http.StatusTooManyRequests: "temporarily_unavailable"}
 
 func refuse(status int, message string) *mint.Refusal {
 	code, ok := codes[status]

@@ -34,6 +34,7 @@ type Registry struct {
 
 	mu      sync.Mutex // guards what follows, and the fields of Lives that say so
 	scopes  map[string]*scope
+	held    map[owner]Holding
 	ends    schedule
 	unsaved map[*Live]struct{} // ended here, and the store may not know
 	orphans []string           // in the store without a parent
@@ -52,7 +53,7 @@ type Registry struct {
 func NewRegistry(ctx context.Context, s Store, o Options) (*Registry, error) {
 	r := &Registry{
 		store: s, now: o.Now, log: o.Log, start: time.Now(), kick: make(chan struct{}, 1),
-		scopes: map[string]*scope{}, unsaved: map[*Live]struct{}{},
+		scopes: map[string]*scope{}, held: map[owner]Holding{}, unsaved: map[*Live]struct{}{},
 	}
 	r.journal.dirty, r.journal.marked = map[*counter]struct{}{}, map[*scope]struct{}{}
 	if r.now == nil {

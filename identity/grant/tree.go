@@ -32,6 +32,7 @@ func (r *Registry) attach(g *Grant, own rules, parent *Live) *Live {
 		parent.children = append(parent.children, l)
 	}
 	l.root.tree++
+	r.weigh(g, 1)
 	r.lives.Store(g.ID, l)
 	r.schedule(l)
 	return l
@@ -55,6 +56,7 @@ func (r *Registry) scopeOf(root *Grant, own *counter) *scope {
 // it returns then. r.mu is held.
 func (r *Registry) detach(l *Live) *scope {
 	r.lives.Delete(l.Grant().ID)
+	r.weigh(l.Grant(), -1)
 	delete(r.unsaved, l)
 	r.unschedule(l)
 	l.root.tree--

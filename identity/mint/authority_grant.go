@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,9 @@ func (a *Authority) Grant(ctx context.Context, by Asker, ask Ask) (grant.Grant, 
 	if err != nil {
 		return grant.Grant{}, err
 	}
+	if err := a.bounded(by, &g); err != nil {
+		return grant.Grant{}, err
+	}
 	if err := a.cfg.Grants.Check(g); err != nil { // before the record, which is of acts alone
 		return grant.Grant{}, refuseGrant(err)
 	}
@@ -34,6 +38,25 @@ func (a *Authority) Grant(ctx context.Context, by Asker, ask Ask) (grant.Grant, 
 		return grant.Grant{}, refuseGrant(err)
 	}
 	return g, nil
+}
+
+// What one subject may have, of grants that live or have ended within a day, unless an operator makes
+// them: memory and store hold them all.
+const (
+	maxHeld      = 2_000
+	maxHeldBytes = 8 << 20
+)
+
+func (a *Authority) bounded(by Asker, g *grant.Grant) error {
+	if by.Operator && by.Grant == "" {
+		return nil
+	}
+	if h := a.cfg.Grants.Holding(g.Issuer, g.Subject); h.Grants >= maxHeld || h.Bytes >= maxHeldBytes {
+		return &Refusal{Code: codeNotNow, Status: http.StatusTooManyRequests,
+			Message: fmt.Sprintf("%s has %d grants of today already, and may have %d of %d MiB together; renew one instead of making another, or try again when they are a day old",
+				g.Subject, h.Grants, maxHeld, maxHeldBytes>>20)}
+	}
+	return nil
 }
 
 // draft is the grant that the ask describes, after every rule that does not depend on other
