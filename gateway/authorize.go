@@ -148,18 +148,16 @@ func (x *exchange) meet(o policy.Obligation) error {
 		if err != nil {
 			return err
 		}
-		if n := len(x.live.Labels()); n+len(labels) > maxLabels {
-			return fmt.Errorf("the task has %d labels already, and the policy adds more; a task can have %d", n, maxLabels)
+		after, ok := x.live.AddLabels(labels)
+		if !ok {
+			return fmt.Errorf("the task has %d labels already, and the policy adds more; a task can have %d", len(after), grant.MaxLabels)
 		}
-		x.rec.LabelsAfter = x.live.AddLabels(labels)
+		x.rec.LabelsAfter = after
 	default:
 		return fmt.Errorf("the policy asks for %q, which this gateway cannot do", o.Type)
 	}
 	return nil
 }
-
-// maxLabels is how many labels a task can have: a policy may make them of what a client sends.
-const maxLabels = 64
 
 // note puts a decision into the record.
 func (x *exchange) note(d policy.Decision) {

@@ -97,10 +97,13 @@ func TestLabelsOfATaskAreBounded(t *testing.T) {
 	f := obliged(t, `{"type": "label", "add": [input.arguments.path]}`)
 	_, token := f.under(grant.Grant{})
 	got := ""
-	for i := range maxLabels + 1 {
+	for i := range grant.MaxLabels + 1 {
 		got = toolText(f.post(token, legacyCall("read_file", fmt.Sprintf(`{"path":"/srv/%d"}`, i))).Body.String())
 	}
 	if want := "Denied: the task has 64 labels already, and the policy adds more; a task can have 64"; !strings.HasPrefix(got, want) {
-		t.Errorf("label %d: %s; want %s", maxLabels+1, got, want)
+		t.Errorf("label %d: %s; want %s", grant.MaxLabels+1, got, want)
+	}
+	if got := toolText(f.post(token, legacyCall("read_file", `{"path":"/srv/0"}`)).Body.String()); got != "ok" {
+		t.Errorf("a label that the task has already: %s; want ok", got)
 	}
 }

@@ -86,7 +86,8 @@ type Reservation struct {
 
 // Reserve counts one call of the tool at every level of the chain, or at none where one has no
 // calls left; then the error is an *ExhaustedError that says which. It also refuses what Find
-// would by now.
+// would by now. With no tool, for what is not a call of one, it counts in all calls and in the
+// budget of "*.*".
 func (l *Live) Reserve(server, tool string, bounds ...Bound) (*Reservation, error) {
 	if err := l.reg.fresh(); err != nil {
 		return nil, err
@@ -96,6 +97,9 @@ func (l *Live) Reserve(server, tool string, bounds ...Bound) (*Reservation, erro
 	}
 	l.reg.replaying.Store(false)
 	name := server + "." + tool
+	if tool == "" { // a resource or a prompt, which the journal names no tool for
+		server, name = "", ""
+	}
 	l.scope.mu.Lock()
 	defer l.scope.mu.Unlock()
 	for n := l; n != nil; n = n.parent {

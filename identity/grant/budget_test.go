@@ -159,7 +159,7 @@ func TestImplicitGrantsShareLabelsAndPolicyBounds(t *testing.T) {
 	if s, _ := r.Get(two.Grant().ID); s.Usage.Calls != 0 {
 		t.Errorf("the second grant has %d calls itself; want 0", s.Usage.Calls)
 	}
-	after := one.AddLabels([]string{"source:private", "a", "a"})
+	after, _ := one.AddLabels([]string{"source:private", "a", "a"})
 	if diff := cmp.Diff([]string{"a", "source:private"}, after); diff != "" {
 		t.Errorf("labels after adding (-want +got):\n%s", diff)
 	}
@@ -222,5 +222,34 @@ func TestEndedGrantHasNoCalls(t *testing.T) {
 	}
 	if _, err := l.Reserve("files", "read"); !errors.Is(err, ErrRevoked) {
 		t.Errorf("Reserve of a grant that was revoked since it was found: %v; want %v", err, ErrRevoked)
+	}
+}
+
+// What is no call of a tool counts the same before a restart and after it.
+func TestReadsOfResourcesAreCountedAlikeAfterARestart(t *testing.T) {
+	s := memory(t)
+	r := open(t, s)
+	l := create(t, r, func(g *Grant) {
+		g.MaxCalls, g.Budgets = 3, []Budget{{Tools: "files.*", Calls: 1}, {Tools: "*.*", Calls: 2}}
+	})
+	id := l.Grant().ID
+	for i := range 2 {
+		if _, err := l.Reserve("files", ""); err != nil {
+			t.Fatalf("read %d: %v; want it in no budget but that of everything", i+1, err)
+		}
+		r.Journal(uint64(i+1), Entry{Grant: id, Calls: 1})
+	}
+	if _, err := l.Reserve("files", ""); err == nil {
+		t.Error("the budget of everything is not used up")
+	}
+	if err := errors.Join(r.Checkpoint(t.Context()), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := open(t, s).Find(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := again.Reserve("files", ""); err == nil {
+		t.Error("after a restart the budget has calls left again")
 	}
 }

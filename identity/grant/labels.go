@@ -31,9 +31,13 @@ func scopeKey(root *Grant) string {
 // its subject has with this client and task. The slice must not be changed.
 func (l *Live) Labels() []string { return l.scope.current() }
 
-// AddLabels adds labels and returns all that there are now, as Labels does. They are never taken
-// away. Durable they are once Journal has been told.
-func (l *Live) AddLabels(labels []string) (after []string) { return l.scope.add(labels) }
+// MaxLabels is how many labels a tree has at most: a policy may make them of what a client sends.
+const MaxLabels = 64
+
+// AddLabels adds labels and returns all that there are now, as Labels does; ok is false, and nothing
+// is added, where that would be more than [MaxLabels]. They are never taken away. Durable they are
+// once Journal has been told.
+func (l *Live) AddLabels(labels []string) (after []string, ok bool) { return l.scope.add(labels) }
 
 func (s *scope) current() []string {
 	if p := s.labels.Load(); p != nil {
@@ -42,18 +46,21 @@ func (s *scope) current() []string {
 	return nil
 }
 
-func (s *scope) add(labels []string) []string {
+func (s *scope) add(labels []string) ([]string, bool) {
 	for {
 		old := s.labels.Load()
 		have := s.current()
 		if !slices.ContainsFunc(labels, func(l string) bool { _, found := slices.BinarySearch(have, l); return !found }) {
-			return have
+			return have, true
 		}
 		all := slices.Concat(have, labels)
 		slices.Sort(all)
 		all = slices.Clip(slices.Compact(all))
+		if len(all) > MaxLabels {
+			return have, false
+		}
 		if s.labels.CompareAndSwap(old, &all) {
-			return all
+			return all, true
 		}
 	}
 }
