@@ -33,6 +33,12 @@ type Asker struct {
 	Via      string    // how he came: "socket", "operator", "federation:RULE", "token"
 }
 
+// Ways by which an asker comes that decide what he gets.
+const (
+	viaOperator = "operator"
+	viaRule     = "federation:" // and the rule's name
+)
+
 // Ask is what a grant is asked to be. Empty fields take what is said beside them.
 type Ask struct {
 	Roles     []string           // all that the asker has
@@ -187,7 +193,7 @@ func (by Asker) source() string {
 // others may ask for do not bound.
 func (by Asker) via() string {
 	if by.Operator {
-		return "operator"
+		return viaOperator
 	}
 	return by.Via
 }

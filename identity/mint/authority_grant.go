@@ -141,7 +141,7 @@ func whose(g *grant.Grant, by Asker, ask Ask, parent *grant.Grant) error {
 		g.Subject = ask.Subject
 	}
 	if ask.ClientID != "" && ask.ClientID != g.ClientID {
-		if parent == nil && strings.HasPrefix(by.Via, "federation:") {
+		if parent == nil && strings.HasPrefix(by.Via, viaRule) {
 			return refuse(codeDenied, "the federation rule says who the client is (%q); leave it out", g.ClientID)
 		}
 		if parent != nil {

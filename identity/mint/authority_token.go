@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sallyport/identity"
@@ -116,10 +117,14 @@ func (a *Authority) within(g *grant.Grant, root string) bool {
 }
 
 // mayHold refuses tokens with a role that the rule by which the asker got the grant does not
-// give him any more.
+// give him any more, and those with a role that another rule has given: who comes by a rule gets no
+// more than that rule gives. What an operator has made stands.
 func (a *Authority) mayHold(by Asker, g *grant.Grant) error {
 	root, ok := a.cfg.Grants.Get(g.Root)
-	if by.Operator || by.AnyRole || ok && by.via() != root.Via {
+	switch {
+	case by.Operator || by.AnyRole || ok && root.Via == viaOperator:
+		return nil
+	case ok && by.via() != root.Via && !strings.HasPrefix(by.via(), viaRule):
 		return nil
 	}
 	for _, role := range g.Roles {

@@ -209,7 +209,7 @@ func (e *endpoints) federated(ctx context.Context, token string, use federate.Us
 		return holder{}, refusal
 	}
 	return holder{bearer: who.BearerAllowed, asker: Asker{Name: who.Subject, Subject: who.Subject, Issuer: who.Issuer,
-		ClientID: who.ClientID, Roles: who.Roles, Until: who.Until, Via: "federation:" + who.Rule}}, nil
+		ClientID: who.ClientID, Roles: who.Roles, Until: who.Until, Via: viaRule + who.Rule}}, nil
 }
 
 // own is who holds an access token of ours. Whether he does is for prove to see.
