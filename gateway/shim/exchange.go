@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -66,12 +65,22 @@ type Exchange struct {
 	url  *url.URL
 	http *http.Client
 
-	mu     sync.Mutex // held while a token is fetched; guards what follows
-	server *server    // nil before it is found
-	grant  string     // "" before there is one
+	turn   chan struct{} // holds one while a token is fetched; guards what follows
+	server *server       // nil before it is found
+	grant  string        // "" before there is one
 	nonce  string
 	ask    SourceAsk // the newest
 	last   Token     // the newest, of grant where that is not empty
+}
+
+// enter waits for a fetch under way no longer than ctx allows.
+func (x *Exchange) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case x.turn <- struct{}{}:
+		return func() { <-x.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for a token that is being fetched: %w", context.Cause(ctx))
+	}
 }
 
 // NewExchange returns a source that has exchanged nothing yet.
@@ -86,18 +95,21 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 	if cfg.Now == nil {
 		cfg.Now = wallTime
 	}
-	return &Exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant}, nil
+	return &Exchange{cfg: cfg, url: u, http: newHTTPClient(cfg.TLS), grant: cfg.Grant, turn: make(chan struct{}, 1)}, nil
 }
 
 // Token implements [Source]. The first token makes a grant unless one was given; the others renew
 // it.
 func (x *Exchange) Token(ctx context.Context, ask SourceAsk) (Token, error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	leave, err := x.enter(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	defer leave()
 	return x.token(ctx, ask)
 }
 
-// token is Token with mu held.
+// token is Token in its turn.
 func (x *Exchange) token(ctx context.Context, ask SourceAsk) (Token, error) {
 	if x.server == nil {
 		r, err := findResource(ctx, x.http, x.url)
@@ -130,8 +142,11 @@ func (x *Exchange) token(ctx context.Context, ask SourceAsk) (Token, error) {
 // Close gives back the grant that was made here, so that it ends with whoever used it (RFC 7009).
 // Where that cannot be, it ends when it expires.
 func (x *Exchange) Close(ctx context.Context) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	leave, err := x.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if x.cfg.Grant != "" || x.last.Grant == "" || x.server.Revocation == "" {
 		return nil
 	}
