@@ -115,6 +115,11 @@ func (a *app) runCommand(cmd *cobra.Command, f *runFlags, args []string) error {
 		if b, err = a.newBox(f, folder, program, args[1:]); err != nil {
 			return err
 		}
+		defer func() {
+			if err := b.Close(); err != nil {
+				t.log.Warn("clear away what guarded the repository", slog.Any("error", err))
+			}
+		}()
 	}
 	id, err := a.grantOf(cmd.Context(), t)
 	if err != nil {
@@ -122,7 +127,11 @@ func (a *app) runCommand(cmd *cobra.Command, f *runFlags, args []string) error {
 	}
 	a.sayGrant(cmd.Context(), t, id)
 	if b != nil {
-		return a.runBoxed(cmd.Context(), t, b, id)
+		err := a.runBoxed(cmd.Context(), t, b, id)
+		for _, line := range b.Left() {
+			a.say("%s", line)
+		}
+		return err
 	}
 	return a.runBare(cmd.Context(), t, append([]string{program}, args[1:]...), id)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -41,13 +40,19 @@ type BoxConfig struct {
 type Box struct {
 	Spec  sandbox.Spec
 	Rules egress.Rules
+
+	folder string
+	before survey   // of the folder, when the box was made
+	unseen error    // why there is no survey
+	marker *os.File // the commondir of the folder's repository, which no box removes while another counts on it
 }
 
 // agentLimits are wider than a server's: an agent compiles, and works for days.
 var agentLimits = sandbox.Limits{MemoryBytes: 8 << 30, TmpBytes: 2 << 30, FileBytes: 8 << 30, Processes: 4096, Files: 16384, CPUSeconds: 7 * 24 * 3600}
 
-// NewBox returns the box of c. It makes the folder that its profile writes below HOME, and .git/hooks
-// in a repository that has none. The error says what cannot be had, and what to ask for instead.
+// NewBox returns the box of c, to be closed. It makes the folder that its profile writes below HOME,
+// and in a repository .git/hooks where there are none and .git/commondir, which Close removes. The
+// error says what cannot be had, and what to ask for instead.
 func NewBox(c BoxConfig) (*Box, error) {
 	p, ok := profiles[c.Profile]
 	if !ok {
@@ -77,19 +82,24 @@ func NewBox(c BoxConfig) (*Box, error) {
 	if err != nil {
 		return nil, err
 	}
-	guarded, inner, err := guard(c.Folder, c.Keep)
+	marker, err := prepareGit(c.Folder)
 	if err != nil {
 		return nil, err
 	}
-	b := &Box{Rules: rules, Spec: sandbox.Spec{Name: filepath.Base(c.Command), Command: c.Command, Args: c.Args, Env: env, Dir: c.Folder, Home: c.Home,
+	guarded, inner := guard(c.Folder, c.Keep)
+	b := &Box{folder: c.Folder, marker: marker, Rules: rules, Spec: sandbox.Spec{Name: filepath.Base(c.Command), Command: c.Command, Args: c.Args, Env: env, Dir: c.Folder, Home: c.Home,
 		Read: slices.Concat(c.Self, guarded, c.Read), Write: slices.Concat([]string{c.Folder}, inner, c.Write), Hide: c.Hide, Limits: agentLimits,
 		Egress: true, Relay: true, Loopback: true, Terminal: c.Terminal}}
 	if c.Home != "" {
 		if err := p.show(c.Home, c.Folder, &b.Spec); err != nil {
-			return nil, err
+			return nil, errors.Join(err, b.Close())
 		}
 	}
-	return b, b.Spec.Check()
+	if err := b.Spec.Check(); err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	b.before, b.unseen = look(c.Folder)
+	return b, nil
 }
 
 // check refuses what would show the whole of HOME, in words for who asked.
@@ -123,41 +133,6 @@ func (c BoxConfig) check() error {
 // within reports whether path is dir or below it.
 func within(path, dir string) bool {
 	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-}
-
-// guards are files of a working folder that programs outside the box obey without asking: who may
-// write them has commands run later, as the person, with nothing around them. Those that exist can
-// be read and not changed.
-var guards = []string{".git/config", ".git/hooks", ".mcp.json", ".claude/settings.json", ".claude/settings.local.json", ".envrc"}
-
-// guard returns what of the folder must not be changed, and the folders in it that must stay where
-// they are, since what is in a folder can be changed by putting another in its place.
-func guard(folder string, keep []string) (readOnly, fixed []string, err error) {
-	if info, err := os.Lstat(filepath.Join(folder, ".git")); err == nil && info.IsDir() {
-		if err := os.Mkdir(filepath.Join(folder, ".git", "hooks"), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return nil, nil, fmt.Errorf("guard the hooks of git: %w", err)
-		}
-	}
-	var paths []string
-	for _, name := range guards {
-		path := filepath.Join(folder, name)
-		if real, err := filepath.EvalSymlinks(path); err == nil && real == path { // a link has no content of its own
-			paths = append(paths, path)
-		}
-	}
-	for _, path := range keep {
-		if real, err := filepath.EvalSymlinks(path); err == nil && within(real, folder) {
-			paths = append(paths, real)
-		}
-	}
-	for _, path := range paths {
-		for parent := filepath.Dir(path); parent != folder; parent = filepath.Dir(parent) {
-			if !slices.Contains(fixed, parent) {
-				fixed = append(fixed, parent)
-			}
-		}
-	}
-	return paths, fixed, nil
 }
 
 // environment is what the agent gets of the person's environment.

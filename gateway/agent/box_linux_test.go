@@ -55,6 +55,26 @@ func (p *person) run(t *testing.T) (out, log string, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	out, log, err = p.runIn(t, b)
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out, log, err
+}
+
+// box runs the box to its end and returns it.
+func (p *person) box(t *testing.T) (*agent.Box, string) {
+	t.Helper()
+	b, err := agent.NewBox(p.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, _, _ := p.runIn(t, b)
+	return b, out
+}
+
+func (p *person) runIn(t *testing.T, b *agent.Box) (out, log string, err error) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
