@@ -80,9 +80,14 @@ func (g *gate) saysItIsStale(t *testing.T, id string) {
 	if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(body, "every call is refused") || !strings.Contains(body, "store") {
 		t.Errorf("/readyz: %d %s %v; want 503 and why", status, body, err)
 	}
-	if said := g.log.String(); !strings.Contains(said, "the store of grants is gone") || !strings.Contains(said, "refused until the gateway is started anew") {
-		t.Error("the log does not say what happened and what to do")
-	}
+	eventually(t, "the log says what happened and what to do", func() error {
+		for _, want := range []string{"the store of grants is gone", "refused until the gateway is started anew"} {
+			if !strings.Contains(g.log.String(), want) {
+				return fmt.Errorf("it lacks %q", want)
+			}
+		}
+		return nil
+	})
 	for _, args := range [][]string{
 		{"grant", "create", "--role", "reader"}, {"token", "mint", "--role", "reader"}, {"token", "headers", "--grant", id},
 	} {
