@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"sallyport/gateway/admin"
 	"sallyport/gateway/config"
@@ -35,7 +38,7 @@ func (a *app) openAuthority(ctx context.Context) (authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := admin.Dial(cfg.Socket())
+	client := admin.Dial(reachable(cfg))
 	_, err = client.Whoami(ctx)
 	if err == nil {
 		return client, nil
@@ -55,10 +58,18 @@ func (a *app) openAuthority(ctx context.Context) (authority, error) {
 
 // given is the gateway that the environment names.
 func (a *app) given(path string) (authority, error) {
-	if a.env[envRelay] != "" {
-		return nil, errors.New("this command runs below `sallyport run`, whose socket carries MCP and answers nothing else; use `sallyport connect`, or run this elsewhere")
+	if err := a.below(); err != nil {
+		return nil, err
 	}
 	return admin.Dial(path), nil
+}
+
+// below refuses what is asked of the gateway where only the relay of a run can be reached.
+func (a *app) below() error {
+	if a.env[envRelay] != "" {
+		return errors.New("this command runs below `sallyport run`, whose socket carries MCP and answers nothing else; use `sallyport connect`, or run this in another terminal")
+	}
+	return nil
 }
 
 // opener acts on the state itself, as an operator: who can open it can do anything.
@@ -98,6 +109,27 @@ func told(err error) error {
 		return errUsage{ref.Message}
 	}
 	return errNo{ref.Message}
+}
+
+// asked refuses what would not be what it says: a count or a life of none is not one without a
+// bound, and a tool is named by its server too.
+func asked(cmd *cobra.Command, tools []string) error {
+	for name, none := range map[string]string{"max-calls": "at least 1", "ttl": "a life such as 45m"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && (f.Value.String() == "0" || f.Value.String() == "0s") {
+			return errUsage{fmt.Sprintf("--%s 0: want %s, or leave it away for the default", name, none)}
+		}
+	}
+	for _, pattern := range tools {
+		server, tool, shown := strings.Cut(pattern, "__")
+		switch {
+		case strings.Contains(pattern, ".") || pattern == "":
+		case shown && server != "":
+			return errUsage{fmt.Sprintf("--tools %s: that is how a client shows it; write %q", plain(pattern), server+"."+tool)}
+		default:
+			return errUsage{fmt.Sprintf("--tools %s: a tool is named SERVER.TOOL; write %q for the tool of any server, or %q for all tools of a server", plain(pattern), "*."+pattern, pattern+".*")}
+		}
+	}
+	return nil
 }
 
 // with runs do with an authority and closes it.

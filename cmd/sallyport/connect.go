@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -30,6 +31,7 @@ const (
 
 // connectFlags are what `connect` can be told.
 type connectFlags struct {
+	as           string // client of the grants: the command
 	url          string
 	roles, tools []string
 	task, grant  string
@@ -44,7 +46,7 @@ type connectFlags struct {
 }
 
 func (a *app) newConnect() *cobra.Command {
-	f := &connectFlags{}
+	f := &connectFlags{as: "connect"}
 	cmd := &cobra.Command{Use: "connect URL", Short: "Carry an MCP client to the gateway, with a key and short tokens", Args: cobra.ExactArgs(1),
 		Long: "A stdio MCP server that carries its client to the gateway at URL (http…/mcp, or …/mcp/SERVER):\n\n" +
 			"  claude mcp add work -- sallyport connect http://127.0.0.1:8080/mcp\n\n" +
@@ -80,6 +82,9 @@ func (a *app) newConnect() *cobra.Command {
 			return err
 		}
 		f.url = args[0]
+		if err := asked(cmd, f.tools); err != nil {
+			return err
+		}
 		return a.connect(cmd, f, log)
 	}
 	return cmd
@@ -127,7 +132,14 @@ func (a *app) join(cmd *cobra.Command, f *connectFlags, log *slog.Logger) error 
 			log.Warn("--" + name + " means nothing below `sallyport run`, whose grant this uses; give it to `run`")
 		}
 	}
-	return agent.Join(cmd.Context(), a.env[envSocket], f.url, a.in, a.out)
+	if a.env[envSocket] == "" {
+		return errUsage{envRelay + " says that this runs below `sallyport run`, and " + envSocket + " does not say where it listens; set both, or neither"}
+	}
+	err := agent.Join(cmd.Context(), a.env[envSocket], f.url, a.in, a.out)
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" { // nothing has been read yet
+		agent.Refuse(a.in, a.out, err)
+	}
+	return err
 }
 
 // carryAll serves every connection of the socket as a client of its own.
@@ -144,6 +156,7 @@ func carryAll(ctx context.Context, s *shim.Shim, f *connectFlags, log *slog.Logg
 	relay := &agent.Relay{Log: log, Serve: func(ctx context.Context, endpoint string, in io.Reader, out io.Writer) {
 		if endpoint != "" && endpoint != f.url {
 			log.Error("a client wants to go elsewhere: its `sallyport connect` must name the URL that this one carries to", slog.String("this", f.url))
+			agent.Refuse(in, out, fmt.Errorf("this socket carries to %s, and its client wants to go elsewhere: correct the URL of `sallyport connect`", f.url))
 			return
 		}
 		_ = s.Serve(ctx, in, out) // it has said what went wrong

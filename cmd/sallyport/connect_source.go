@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -97,17 +96,13 @@ type socketSource struct {
 
 func (a *app) socketSource(f *connectFlags, path string, log *slog.Logger) (closingSource, error) {
 	if path == "" {
-		path = a.env[envSocket]
-	}
-	if path == "" {
-		cfg, err := a.load()
-		if err != nil {
+		var err error
+		if path, err = a.socketPath("socket"); err != nil {
 			return nil, err
 		}
-		path = filepath.Join(cfg.State, admin.SocketName)
 	}
 	return &socketSource{client: admin.Dial(path), log: log, grant: f.grant,
-		ask: mint.Ask{Roles: f.roles, Tools: f.tools, Task: f.task, MaxCalls: f.maxCalls, TTL: f.ttl, ClientID: "connect"}}, nil
+		ask: mint.Ask{Roles: f.roles, Tools: f.tools, Task: f.task, MaxCalls: f.maxCalls, TTL: f.ttl, ClientID: f.as}}, nil
 }
 
 // Token makes the grant the first time, unless one was given, and never again.
@@ -191,7 +186,7 @@ func (s *socketSource) close(ctx context.Context) {
 	if made {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 		defer cancel()
-		_, _ = s.client.Revoke(ctx, grant.Filter{ID: id}, grant.Completed, "connect ended") // else the gateway does, or its expiry
+		_, _ = s.client.Revoke(ctx, grant.Filter{ID: id}, grant.Completed, s.ask.ClientID+" ended") // else the gateway does, or its expiry
 	}
 	_ = s.client.Close() // nothing is left to be said
 }

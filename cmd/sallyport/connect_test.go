@@ -199,7 +199,18 @@ func TestConnectBelowARelayIsAPipeToIt(t *testing.T) {
 
 func TestConnectBelowARunThatHasEndedSaysSo(t *testing.T) {
 	c := connectTo(t, []string{"SALLYPORT_RELAY=1", "SALLYPORT_SOCKET=/nowhere/s"}, "http://127.0.0.1/mcp")
+	if got := c.ask(1); !strings.HasPrefix(got, `{"jsonrpc":"2.0","id":1,"error":{"code":-32000,"message":"reach `) || !strings.Contains(got, "has it ended?") {
+		t.Errorf("the client hears %s; want the reason", got)
+	}
 	if code := c.exit(); code != exitFailed || !strings.Contains(c.talk.String(), "has it ended?") {
 		t.Errorf("exit %d; talk:\n%s\nwant 1 and the reason", code, c.talk)
+	}
+}
+
+func TestConnectThatIsToldOfARunWithoutItsSocketSaysSo(t *testing.T) {
+	c := connectTo(t, []string{"SALLYPORT_RELAY=1"}, "http://127.0.0.1/mcp")
+	const want = "SALLYPORT_RELAY says that this runs below `sallyport run`, and SALLYPORT_SOCKET does not say where it listens; set both, or neither"
+	if code := c.exit(); code != exitUsage || !strings.Contains(c.talk.String(), want) {
+		t.Errorf("exit %d; talk:\n%s\nwant 2 and %q", code, c.talk, want)
 	}
 }

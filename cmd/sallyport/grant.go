@@ -45,6 +45,9 @@ func (a *app) newGrantCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if err := asked(cmd, f.ask.Tools); err != nil {
+			return err
+		}
 		ask, err := f.read()
 		if err != nil {
 			return err

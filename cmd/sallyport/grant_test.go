@@ -203,7 +203,13 @@ func TestGrantCommandsSayWhatIsWrong(t *testing.T) {
 		{[]string{"grant", "create"}, exitUsage, "a grant needs at least one role (--role)"},
 		{[]string{"grant", "create", "--role", "reeder"}, exitNo, `no policy knows the role "reeder"; the nearest is "reader"`},
 		{[]string{"grant", "create", "--role", "reader", "--ttl", "25h"}, exitUsage, "a grant lives from 1s to 24h"},
-		{[]string{"grant", "create", "--role", "reader", "--tools", "files"}, exitNo, "files.*"},
+		{[]string{"grant", "create", "--role", "reader", "--tools", "files"}, exitUsage, `--tools files: a tool is named SERVER.TOOL; write "*.files" for the tool of any server, or "files.*" for all tools of a server`},
+		{[]string{"grant", "create", "--role", "reader", "--tools", "files__read"}, exitUsage, `--tools files__read: that is how a client shows it; write "files.read"`},
+		{[]string{"grant", "create", "--role", "reader", "--max-calls", "0"}, exitUsage, "--max-calls 0: want at least 1, or leave it away for the default"},
+		{[]string{"grant", "create", "--role", "reader", "--ttl", "0"}, exitUsage, "--ttl 0: want a life such as 45m, or leave it away for the default"},
+		{[]string{"connect", "http://127.0.0.1/mcp", "--max-calls", "0"}, exitUsage, "--max-calls 0: want at least 1"},
+		{[]string{"run", "--ttl", "0s", "--", "true"}, exitUsage, "--ttl 0: want a life such as 45m"},
+		{[]string{"run", "--tools", "files__read", "--", "true"}, exitUsage, `write "files.read"`},
 		{[]string{"grant", "create", "--role", "reader", "--budget", "mail.send"}, exitUsage, "--budget mail.send: want GLOB=N, such as 'mail.send=3'"},
 		{[]string{"grant", "create", "--role", "reader", "--budget", "mail.send=0"}, exitUsage, "--budget mail.send=0: want GLOB=N"},
 		{[]string{"grant", "create", "--role", "reader", "--not-before", "noon"}, exitUsage, "--not-before noon: want a time such as 2026-01-02T15:04:05Z"},
@@ -248,9 +254,11 @@ func TestUserWhoIsNoOperatorMintsOnlyOfGrants(t *testing.T) {
 func TestCommandsBelowRunDoNotTakeItsRelayForTheGateway(t *testing.T) {
 	s := shellOf(t, anOperator)
 	s.env = append(s.env, "SALLYPORT_RELAY=1")
-	code, _, talk := s.run("grant", "list")
-	if code != exitFailed || !strings.Contains(talk, "this command runs below `sallyport run`, whose socket carries MCP and answers nothing else; use `sallyport connect`, or run this elsewhere") {
-		t.Errorf("list below run: exit %d, %q", code, talk)
+	for _, args := range [][]string{{"grant", "list"}, {"measure", "diff"}, {"measure", "approve", "--measure", "*.go"}} {
+		code, _, talk := s.run(args...)
+		if code != exitFailed || !strings.Contains(talk, "this command runs below `sallyport run`, whose socket carries MCP and answers nothing else; use `sallyport connect`, or run this in another terminal") {
+			t.Errorf("%q below run: exit %d, %q", args, code, talk)
+		}
 	}
 }
 

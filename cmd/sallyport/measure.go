@@ -147,6 +147,9 @@ func (a *app) measurer(folder string, globs []string) (*agent.Measurer, error) {
 
 // atSocket asks the running gateway, which keeps what is approved in memory.
 func (a *app) atSocket(do func(*admin.Client) error) error {
+	if err := a.below(); err != nil {
+		return err
+	}
 	path, err := a.socketPath("")
 	if err != nil {
 		return err

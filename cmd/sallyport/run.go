@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -20,6 +20,7 @@ import (
 
 	"sallyport/gateway/admin"
 	"sallyport/gateway/agent"
+	"sallyport/gateway/config"
 	"sallyport/gateway/shim"
 	"sallyport/identity"
 	"sallyport/identity/grant"
@@ -41,7 +42,7 @@ type runFlags struct {
 const plainBox = "general"
 
 func (a *app) newRun() *cobra.Command {
-	f := &runFlags{}
+	f := &runFlags{connectFlags: connectFlags{as: "run"}}
 	cmd := &cobra.Command{Use: "run --role ROLE [flags] -- CMD [ARG...]", Short: "Make a grant, run a command with it, and end it with the command", Args: cobra.MinimumNArgs(1),
 		Long: "Makes a grant for one task, runs CMD, and completes the grant when CMD ends, however it ends:\n\n" +
 			"  sallyport run --role reader --tools 'files.read_*' --ttl 45m --task JIRA-1234 -- claude\n\n" +
@@ -88,7 +89,7 @@ type task struct {
 }
 
 func (a *app) runCommand(cmd *cobra.Command, f *runFlags, args []string) error {
-	if err := a.checkRun(f); err != nil {
+	if err := errors.Join(a.checkRun(f), asked(cmd, f.tools)); err != nil {
 		return err
 	}
 	program, err := exec.LookPath(args[0])
@@ -218,7 +219,22 @@ func (a *app) socketPath(from string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(cfg.State, admin.SocketName), nil
+	return reachable(cfg), nil
+}
+
+// reachable is the gateway's socket that this user may use: the one in the state directory is the
+// gateway's own user's, and admin.socket is for all.
+func reachable(cfg *config.Config) string {
+	_, err := os.Lstat(cfg.Socket())
+	return oneOf(cfg, err)
+}
+
+// oneOf decides by what came of looking for the one in the state directory.
+func oneOf(cfg *config.Config, err error) string {
+	if errors.Is(err, fs.ErrPermission) && cfg.Admin.Socket != "" {
+		return cfg.Admin.Socket
+	}
+	return cfg.Socket()
 }
 
 // grantOf makes the grant, with the first token, and says so.
@@ -258,7 +274,7 @@ func (t *task) serve(ctx context.Context, endpoint string, in io.Reader, out io.
 	s, err := t.shim(endpoint)
 	if err != nil {
 		t.log.Error("a client below this run cannot be served", slog.Any("error", err))
-		_, _ = fmt.Fprintf(out, `{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":%q}}`+"\n", err.Error())
+		agent.Refuse(in, out, err)
 		return
 	}
 	_ = s.Serve(ctx, in, out) // it has said what went wrong

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"sallyport/gateway/config"
 )
 
 // What the gateway is configured by can be seen in the box and not changed, however it was named.
@@ -32,6 +35,25 @@ func TestAnAgentCannotConfigureItsGateway(t *testing.T) {
 		}
 		if !strings.Contains(p.talk.String(), "Read-only file system") {
 			t.Errorf("%s: it was not refused; talk:\n%s", name, p.talk.String())
+		}
+	}
+}
+
+// Another user of the machine, who can read the configuration, finds the socket that is for all.
+func TestAnotherUserAsksAtTheSocketForAll(t *testing.T) {
+	shared := &config.Config{State: "/var/lib/s", Admin: config.Admin{Socket: "/run/s.sock"}}
+	for _, tt := range []struct {
+		cfg  *config.Config
+		err  error
+		want string
+	}{
+		{shared, fs.ErrPermission, "/run/s.sock"},
+		{shared, nil, "/var/lib/s/admin.sock"},
+		{shared, fs.ErrNotExist, "/var/lib/s/admin.sock"}, // no gateway runs, and who may open the state does
+		{&config.Config{State: "/var/lib/s"}, fs.ErrPermission, "/var/lib/s/admin.sock"},
+	} {
+		if got := oneOf(tt.cfg, tt.err); got != tt.want {
+			t.Errorf("with %v and %q for all: %s, want %s", tt.err, tt.cfg.Admin.Socket, got, tt.want)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func TestRunGivesItsCommandAGrantAndCompletesIt(t *testing.T) {
 		if p.out.String() != want {
 			t.Errorf("%q: the command printed\n%s\nwant\n%s\ntalk:\n%s", box, p.out.String(), want, p.talk.String())
 		}
-		if g.JKT == "" || g.Task != "JIRA-1" || g.MaxCalls != 7 || fmt.Sprint(g.Tools) != "[files.read_*]" || g.State != grant.Completed {
+		if g.JKT == "" || g.Task != "JIRA-1" || g.MaxCalls != 7 || g.ClientID != "run" || g.EndedWhy != "run ended" || fmt.Sprint(g.Tools) != "[files.read_*]" || g.State != grant.Completed {
 			t.Errorf("%q: grant = %+v; want what the flags say, bound to a key, and completed", box, g)
 		}
 		if got, _ := os.ReadFile(filepath.Join(p.project, "copied")); string(got) != "its input" {
@@ -290,7 +290,7 @@ func TestRunServesNoClientOfAnotherGateway(t *testing.T) {
 	r := newConnectRig(t, admin.LocalRule{User: "dev", Roles: []string{"reader"}})
 	p := r.run("--", "sh", "-c", asks+"https://elsewhere.example/mcp")
 	p.end()
-	if !strings.Contains(p.out.String(), "correct the URL of `sallyport connect`") {
+	if !strings.HasPrefix(p.out.String(), `{"jsonrpc":"2.0","id":1,"error":`) || !strings.Contains(p.out.String(), "correct the URL of `sallyport connect`") {
 		t.Errorf("the client got %s", p.out.String())
 	}
 }

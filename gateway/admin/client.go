@@ -166,7 +166,7 @@ func (c *Client) failed(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w at %s", ErrNoServer, c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not open %s; the operator can give the gateway a socket for all users of the machine, and identity.local says what each may ask for", c.path)
+		return fmt.Errorf("this user may not open %s; the operator can give the gateway a socket for all users of the machine (admin.socket), and identity.local says what each may ask for", c.path)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the gateway at %s does not answer in time", c.path)
 	}

@@ -167,7 +167,7 @@ func (s *server) caller(r *http.Request) (caller, error) {
 	i := slices.IndexFunc(rules, func(rule LocalRule) bool { return rule.UID == p.UID })
 	if i < 0 {
 		c.User = username(p.UID)
-		return c, refuse(http.StatusForbidden, fmt.Sprintf("user %s (uid %d) may ask for nothing here; the operator adds identity.local: [{user: %s, roles: […]}] to the gateway's configuration",
+		return c, refuse(http.StatusForbidden, fmt.Sprintf("user %s (uid %d) may ask for nothing here; the operator adds identity.local: [{user: %s, roles: […]}] to the gateway's configuration (operator: true for all roles and all grants)",
 			c.User, p.UID, c.User))
 	}
 	c.LocalRule = rules[i]

@@ -29,7 +29,7 @@ func TestUserWithoutRuleMayAskForNothing(t *testing.T) {
 	for what, err := range map[string]error{"whoami": whoami, "create": create, "list": list, "revoke": revoke, "token": token, "hold": hold,
 		"manifest": manifest, "approve": c.Approve(ctx, json.RawMessage(`{}`))} {
 		wantRefusal(t, what, err, "access_denied",
-			"user uid-4000000001 (uid 4000000001) may ask for nothing here; the operator adds identity.local: [{user: uid-4000000001, roles: […]}] to the gateway's configuration")
+			"user uid-4000000001 (uid 4000000001) may ask for nothing here; the operator adds identity.local: [{user: uid-4000000001, roles: […]}] to the gateway's configuration (operator: true for all roles and all grants)")
 	}
 	if acts := r.recorded(); len(acts) > 0 {
 		t.Errorf("acts %v; want none", acts)
