@@ -186,7 +186,10 @@ func (s *socketSource) close(ctx context.Context) {
 	if made {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
 		defer cancel()
-		_, _ = s.client.Revoke(ctx, grant.Filter{ID: id}, grant.Completed, s.ask.ClientID+" ended") // else the gateway does, or its expiry
+		_, err := s.client.Revoke(ctx, grant.Filter{ID: id}, grant.Completed, s.ask.ClientID+" ended")
+		if _, refused := errors.AsType[*mint.Refusal](err); err != nil && !refused { // what is refused has ended already
+			s.log.Warn("the grant could not be ended and lasts until it expires; end it with `sallyport grant revoke "+id+"`", slog.Any("error", err))
+		}
 	}
 	_ = s.client.Close() // nothing is left to be said
 }

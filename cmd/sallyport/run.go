@@ -43,7 +43,7 @@ const plainBox = "general"
 
 func (a *app) newRun() *cobra.Command {
 	f := &runFlags{connectFlags: connectFlags{as: "run"}}
-	cmd := &cobra.Command{Use: "run --role ROLE [flags] -- CMD [ARG...]", Short: "Make a grant, run a command with it, and end it with the command", Args: cobra.MinimumNArgs(1),
+	cmd := &cobra.Command{Use: "run --role ROLE [flags] -- CMD [ARG...]", Short: "Make a grant, run a command with it, and end it with the command", Args: someCommand,
 		Long: "Makes a grant for one task, runs CMD, and completes the grant when CMD ends, however it ends:\n\n" +
 			"  sallyport run --role reader --tools 'files.read_*' --ttl 45m --task JIRA-1234 -- claude\n\n" +
 			"What CMD starts as `sallyport connect URL` uses that grant. The key is in this process alone:\n" +
@@ -74,6 +74,13 @@ func (a *app) newRun() *cobra.Command {
 	return cmd
 }
 
+func someCommand(_ *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return errUsage{"which command? Write it behind --, as in `sallyport run --role reader -- claude`"}
+	}
+	return nil
+}
+
 // task is one `run` under way.
 type task struct {
 	f      *runFlags
@@ -94,7 +101,11 @@ func (a *app) runCommand(cmd *cobra.Command, f *runFlags, args []string) error {
 	}
 	program, err := exec.LookPath(args[0])
 	if err != nil {
-		return errUsage{fmt.Sprintf("%s: not found on the PATH, or not a program", args[0])}
+		hint := ""
+		if f.box == plainBox {
+			hint = "; a profile of the box is written --sandbox=" + args[0]
+		}
+		return errUsage{fmt.Sprintf("%s: not found on the PATH, or not a program%s", args[0], hint)}
 	}
 	folder, err := os.Getwd()
 	if err != nil {

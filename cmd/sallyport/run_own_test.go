@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"sallyport/gateway/admin"
 	"sallyport/gateway/config"
 )
 
@@ -54,6 +57,30 @@ func TestAnotherUserAsksAtTheSocketForAll(t *testing.T) {
 	} {
 		if got := oneOf(tt.cfg, tt.err); got != tt.want {
 			t.Errorf("with %v and %q for all: %s, want %s", tt.err, tt.cfg.Admin.Socket, got, tt.want)
+		}
+	}
+}
+
+func TestAGrantThatCannotBeEndedIsNamed(t *testing.T) {
+	var said bytes.Buffer
+	s := &socketSource{client: admin.Dial("/nowhere/s"), log: slog.New(slog.NewTextHandler(&said, nil)), grant: "gr_x", made: true}
+	s.close(t.Context())
+	if !strings.Contains(said.String(), "end it with `sallyport grant revoke gr_x`") || !strings.Contains(said.String(), "no gateway listens at /nowhere/s") {
+		t.Errorf("it says %s", said.String())
+	}
+}
+
+func TestRunNamesWhatIsMissing(t *testing.T) {
+	s := shell{t, []string{"HOME=" + t.TempDir()}}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run"}, "which command? Write it behind --, as in `sallyport run --role reader -- claude`"},
+		{[]string{"run", "--sandbox", "claud", "--", "true"}, "claud: not found on the PATH, or not a program; a profile of the box is written --sandbox=claud"},
+	} {
+		if code, _, talk := s.run(tt.args...); code != exitUsage || !strings.Contains(talk, tt.want) {
+			t.Errorf("%q: exit %d, %s; want 2 and %q", tt.args, code, talk, tt.want)
 		}
 	}
 }

@@ -250,7 +250,7 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no command", socket, nil, exitUsage, "requires at least 1 arg"},
+		{"no command", socket, nil, exitUsage, "which command? Write it behind --"},
 		{"a command that is not there", socket, []string{"--", "nosuch"}, exitUsage, "nosuch: not found on the PATH, or not a program"},
 		{"no gateway", []string{"SALLYPORT_SOCKET=/nowhere/s"}, []string{"--", "true"}, exitFailed, "no gateway listens at /nowhere/s: is `sallyport serve` running"},
 		{"a role that does not exist", socket, []string{"--role", "raeder", "--", "true"}, exitNo, `no policy mentions the role "raeder"; did you mean reader?`},

@@ -157,6 +157,11 @@ func (c BoxConfig) environment(p *profile) (map[string]string, error) {
 	return env, nil
 }
 
+// advice says how a host is reached from the box.
+func advice(target string) string {
+	return fmt.Sprintf("give `sallyport run` --allow %s; the gateway is reached by `sallyport connect`", target)
+}
+
 // Start runs the agent in its box with the three descriptors, serves its way out until it has
 // ended, and logs what it tried in vain.
 func (b *Box) Start(ctx context.Context, stdin, stdout, stderr *os.File, log *slog.Logger) (*sandbox.Process, error) {
@@ -167,7 +172,7 @@ func (b *Box) Start(ctx context.Context, stdin, stdout, stderr *os.File, log *sl
 	if l := p.Proxy(); l != nil {
 		go func() {
 			// It ends with the process, whose end closes the listener.
-			err := egress.Serve(ctx, l, b.Rules, egress.Options{Log: log, Name: b.Spec.Name})
+			err := egress.Serve(ctx, l, b.Rules, egress.Options{Log: log, Name: b.Spec.Name, Advice: advice})
 			if err != nil && !errors.Is(err, net.ErrClosed) {
 				log.Warn("egress ended", slog.Any("error", err))
 			}

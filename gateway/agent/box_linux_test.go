@@ -174,7 +174,7 @@ func TestTheNetworkOfAnAgentIsWhatIsListed(t *testing.T) {
 	p.config.Set = map[string]string{"LISTED": host(listed), "OTHER": host(other)}
 	p.config.Allow = []string{host(listed)}
 	out, log, _ := p.run(t)
-	if !strings.Contains(out, "\r\nthe model\n") || !strings.Contains(out, "is not allowed") || strings.Contains(out, "not to be seen") {
+	if !strings.Contains(out, "\r\nthe model\n") || !strings.Contains(out, host(other)+" is not allowed: give `sallyport run` --allow "+host(other)+"; the gateway is reached by `sallyport connect`") || strings.Contains(out, "not to be seen") {
 		t.Errorf("it got:\n%s", out)
 	}
 	if !strings.Contains(log, "egress refused") || !strings.Contains(log, "socket (IPv4 datagram)") {

@@ -32,6 +32,7 @@ type Options struct {
 	Interfaces func() ([]net.Addr, error) // nil is net.InterfaceAddrs; for tests
 	Log        *slog.Logger               // nil is silence
 	Name       string                     // the server's, for log and answers
+	Advice     func(target string) string // what to do about a target that is not allowed; nil is for a server
 }
 
 // proxy serves one server. All fields are set by Serve and immutable after.
@@ -41,6 +42,7 @@ type proxy struct {
 	resolver   Resolver
 	dial       DialFunc
 	interfaces func() ([]net.Addr, error)
+	advice     func(target string) string
 	trace      *slog.Logger
 	log        *refusals
 }
@@ -97,7 +99,10 @@ func Serve(ctx context.Context, l net.Listener, r Rules, o Options) error {
 }
 
 func newProxy(r Rules, o Options) *proxy {
-	p := &proxy{rules: r, name: o.Name, resolver: o.Resolver, dial: o.Dial, interfaces: o.Interfaces}
+	p := &proxy{rules: r, name: o.Name, resolver: o.Resolver, dial: o.Dial, interfaces: o.Interfaces, advice: o.Advice}
+	if p.advice == nil {
+		p.advice = func(target string) string { return fmt.Sprintf("add %q to egress of server %s", target, p.name) }
+	}
 	if p.resolver == nil {
 		p.resolver = net.DefaultResolver
 	}
@@ -132,7 +137,7 @@ func (p *proxy) serve(ctx context.Context, conn net.Conn) {
 	}
 	if !p.rules.allows(req.target) {
 		p.log.refused(req.target, "not in egress")
-		answer(conn, &refusal{http.StatusForbidden, fmt.Sprintf("%s is not allowed: add %q to egress of server %s", req.target, req.target, p.name)})
+		answer(conn, &refusal{http.StatusForbidden, fmt.Sprintf("%s is not allowed: %s", req.target, p.advice(req.target.String()))})
 		return
 	}
 	_ = conn.SetDeadline(time.Now().Add(dialTime + headTime))
