@@ -63,20 +63,31 @@ func (t *tried) path(pid uint32, dirfd int, at uint64) string {
 	return filepath.Join(dir, path)
 }
 
+// shown reports whether there is such a file inside.
+func (t *tried) shown(path string) bool {
+	// With O_PATH nothing is opened but the name, and links lead where they lead for the program.
+	fd, err := unix.Openat2(t.root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return false
+	}
+	_ = unix.Close(fd)
+	return true
+}
+
 // opened tells of a file that exists on the machine and cannot be seen inside.
 func (t *tried) opened(how, path string) {
 	if t.root < 0 || t.seen[how+" "+path] || inside(path) || ofBase(path) || slices.ContainsFunc(t.far, func(dir string) bool { return within(path, dir) }) {
 		return
 	}
-	// With O_PATH nothing is opened but the name, and links lead where they lead for the program.
-	fd, err := unix.Openat2(t.root, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
-	if err == nil {
-		_ = unix.Close(fd)
+	if t.shown(path) {
 		return
 	}
 	var st unix.Stat_t
 	if err := unix.Fstatat(unix.AT_FDCWD, path, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
 		return // nothing is there that could have been wanted
+	}
+	if t.shown(path) {
+		return // the program has made it meanwhile, where it may
 	}
 	t.tell("sandbox hid a file", how+" "+path)
 }
