@@ -65,6 +65,12 @@ var rooms = []room{
 		reason: "a decision depends on its input alone; policy and identity never meet, one function in gateway decides what a policy sees of a principal",
 	},
 	{
+		path:   "sallyport/policy/builtin",
+		others: []string{opa},
+		barred: []string{"net/http", "os/exec"},
+		reason: "whether an argument is of its kind depends on the argument and on nothing of ours",
+	},
+	{
 		path:   "sallyport/gateway/wire",
 		ours:   []string{strict},
 		others: []string{"github.com/mark3labs/mcp-go/mcp"},
@@ -122,6 +128,12 @@ var rooms = []room{
 		reason: "it makes names of names; who may use them is asked elsewhere",
 	},
 	{
+		path:   "sallyport/gateway/rules",
+		ours:   []string{"sallyport/policy/builtin"},
+		barred: []string{"net", "net/http"},
+		reason: "it holds what the operator says of tools and decides nothing by itself",
+	},
+	{
 		path:   "sallyport/gateway/guard",
 		ours:   []string{strict, "sallyport/gateway/wire"},
 		others: []string{jsonschema},
@@ -163,7 +175,7 @@ var rooms = []room{
 		path: "sallyport/gateway",
 		ours: []string{
 			strict, "sallyport/identity", "sallyport/identity/grant", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
-			"sallyport/gateway/catalog", "sallyport/gateway/federation", "sallyport/gateway/guard", "sallyport/gateway/audit",
+			"sallyport/gateway/catalog", "sallyport/gateway/federation", "sallyport/gateway/guard/...", "sallyport/gateway/rules", "sallyport/gateway/approval", "sallyport/gateway/pin", "sallyport/gateway/audit",
 		},
 		reason: "the line defines Upstream, Verifier, Decider and Recorder and implements none; it works with the standard library and the rooms it is built of",
 	},

@@ -1,0 +1,172 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"sallyport/policy/builtin"
+)
+
+// Entry is what the operator says of the tools, resources or prompts that a pattern names.
+type Entry struct {
+	Pattern   string // * stands for any number of characters
+	Labels    []string
+	Content   []string                 // kinds of content that may come back
+	Arguments map[string]builtin.Check // by the name of the argument; of tools
+}
+
+// Config is what the operator says of a server.
+type Config struct {
+	Labels    []string // of all that the server has
+	Tools     []Entry
+	Resources []Entry // by URI
+	Prompts   []Entry
+}
+
+// Rule is what is said of one tool, resource or prompt. It must not be changed.
+type Rule struct {
+	Labels    []string // sorted, each once; the server's among them
+	Content   []string
+	Arguments map[string][]builtin.Check
+}
+
+// Set is what the operator says of one server. It is immutable and safe for concurrent use; a nil
+// Set says nothing.
+type Set struct {
+	c      Config
+	labels []string
+	tools  sync.Map // name → *Rule; only for tools of the catalogue is one asked
+}
+
+var nothing = &Rule{}
+
+// New returns the set. The error names what cannot be meant.
+func New(c Config) (*Set, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &Set{c: c, labels: unique(c.Labels)}, nil
+}
+
+func (c Config) check() error {
+	for _, l := range c.Labels {
+		if err := KnownLabel(l); err != nil {
+			return err
+		}
+	}
+	for _, e := range slices.Concat(c.Tools, c.Resources, c.Prompts) {
+		if err := e.check(); err != nil {
+			return fmt.Errorf("%q: %w", e.Pattern, err)
+		}
+	}
+	return nil
+}
+
+func (e Entry) check() error {
+	if e.Pattern == "" {
+		return fmt.Errorf("the pattern is empty")
+	}
+	for _, l := range e.Labels {
+		if err := KnownLabel(l); err != nil {
+			return err
+		}
+	}
+	for _, k := range e.Content {
+		if !slices.Contains(Kinds, k) {
+			return fmt.Errorf("no kind of content is called %q; there are %s", k, strings.Join(Kinds, ", "))
+		}
+	}
+	for name, check := range e.Arguments {
+		if err := check.Err(); err != nil {
+			return fmt.Errorf("argument %q: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// Labels are those of the whole server.
+func (s *Set) Labels() []string {
+	if s == nil {
+		return nil
+	}
+	return s.labels
+}
+
+// Tool returns what is said of a tool.
+func (s *Set) Tool(name string) *Rule {
+	if s == nil {
+		return nothing
+	}
+	if known, ok := s.tools.Load(name); ok {
+		return known.(*Rule)
+	}
+	made, _ := s.tools.LoadOrStore(name, s.rule(s.c.Tools, func(e Entry) bool { return match(e.Pattern, name) }))
+	return made.(*Rule)
+}
+
+// Prompt returns what is said of a prompt.
+func (s *Set) Prompt(name string) *Rule {
+	if s == nil {
+		return nothing
+	}
+	return s.rule(s.c.Prompts, func(e Entry) bool { return match(e.Pattern, name) })
+}
+
+// Resource returns what is said of a resource. Where something is said of resources, a URI that
+// could be read as another one is an error: it would reach what a pattern names under a name that
+// the pattern does not match.
+func (s *Set) Resource(uri string) (*Rule, error) {
+	if s == nil {
+		return nothing, nil
+	}
+	if len(s.c.Resources) > 0 {
+		if err := plainURI(uri); err != nil {
+			return nothing, err
+		}
+	}
+	return s.rule(s.c.Resources, func(e Entry) bool { return match(e.Pattern, uri) }), nil
+}
+
+// Template returns what is said of any resource that a URI template can name.
+func (s *Set) Template(template string) *Rule {
+	if s == nil {
+		return nothing
+	}
+	fixed, _, _ := strings.Cut(template, "{")
+	return s.rule(s.c.Resources, func(e Entry) bool {
+		own, _, _ := strings.Cut(e.Pattern, "*")
+		return strings.HasPrefix(fixed, own) || strings.HasPrefix(own, fixed)
+	})
+}
+
+func (s *Set) rule(entries []Entry, fits func(Entry) bool) *Rule {
+	r := &Rule{}
+	labels := slices.Clone(s.labels)
+	for _, e := range entries {
+		if !fits(e) {
+			continue
+		}
+		labels = append(labels, e.Labels...)
+		r.Content = append(r.Content, e.Content...)
+		for name, check := range e.Arguments {
+			if r.Arguments == nil {
+				r.Arguments = make(map[string][]builtin.Check)
+			}
+			r.Arguments[name] = append(r.Arguments[name], check)
+		}
+	}
+	r.Labels = unique(labels)
+	r.Content = unique(append(r.Content, contentOf(r.Labels)...))
+	return r
+}
+
+func unique(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	out := slices.Clone(list)
+	slices.Sort(out)
+	return slices.Compact(out)
+}
