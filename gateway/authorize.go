@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 
-	"sallyport/gateway/catalog"
 	"sallyport/gateway/session"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
@@ -42,15 +41,17 @@ func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call 
 
 // decide returns nil when the call may be made.
 func (x *exchange) decide(ctx context.Context, who *identity.Principal, call checked) error {
-	in := x.input(who, call)
-	refusal := x.withinGrant(ctx, call, in)
+	in, refusal := x.input(who, call)
 	if refusal != nil {
+		return refusal
+	}
+	if refusal = x.withinGrant(ctx, call, in); refusal != nil {
 		x.note(policy.Decision{Revision: x.snap.Policy.Revision(), Reasons: []string{"the grant does not allow it"}})
-	} else if refusal = x.askPolicy(ctx, call, in); refusal == nil {
-		return nil
-	} else if x.snap.RecordOnly {
-		x.rec.Decision = "would_deny"
-		return nil
+	} else if refusal = x.askPolicy(ctx, call, in); refusal == nil || x.snap.RecordOnly {
+		if refusal != nil {
+			x.rec.Decision = "would_deny"
+		}
+		return x.touch(call, in)
 	}
 	x.rec.Decision = "deny"
 	return x.hide(ctx, call, in, refusal)
@@ -148,11 +149,7 @@ func (x *exchange) meet(o policy.Obligation) error {
 		if err != nil {
 			return err
 		}
-		after, ok := x.live.AddLabels(labels)
-		if !ok {
-			return fmt.Errorf("the task has %d labels already, and the policy adds more; a task can have %d", len(after), grant.MaxLabels)
-		}
-		x.rec.LabelsAfter = after
+		return x.label(labels)
 	default:
 		return fmt.Errorf("the policy asks for %q, which this gateway cannot do", o.Type)
 	}
@@ -240,64 +237,4 @@ func housekeeping(msg *wire.Message) bool {
 		return true
 	}
 	return msg.Kind == wire.Notification
-}
-
-// input is the one function that decides what a policy sees of a principal and a call.
-func (x *exchange) input(who *identity.Principal, call checked) *policy.Input {
-	msg := call.msg
-	in := x.ask(who, msg.Method, call.server)
-	in.Request.Era = msg.Era.String()
-	in.Arguments = msg.Arguments
-	switch msg.Method {
-	case wire.MethodResRead, wire.MethodResSubscribe, wire.MethodResUnsub:
-		in.Resource = &policy.Item{URI: msg.Name}
-	case wire.MethodPromptsGet:
-		in.Prompt = &policy.Item{Name: msg.Name}
-	case wire.MethodComplete:
-		if msg.Ref == "ref/resource" {
-			in.Resource = &policy.Item{URI: msg.Name}
-		} else {
-			in.Prompt = &policy.Item{Name: msg.Name}
-		}
-	case "":
-		in.Action = x.rec.Method // a client's answer: the question's method
-	}
-	if call.tool != nil {
-		in.Tool = toolOf(call.tool)
-	}
-	return in
-}
-
-// ask begins a question to the policy about an action of who at a server.
-func (x *exchange) ask(who *identity.Principal, action string, server *Server) *policy.Input {
-	in := &policy.Input{
-		Subject: x.subject(who), Action: action, Server: server.Name, Flow: x.live.Labels(),
-		Request: policy.Request{ID: x.rec.ID, Time: x.rec.Time, Method: action},
-	}
-	in.Grant = x.policyGrant()
-	if left, counted := x.live.CallsLeft(); counted {
-		in.Grant.CallsLeft = &left
-	}
-	return in
-}
-
-// policyGrant is what a list sees of the grant; a call sees how many calls are left as well.
-func (x *exchange) policyGrant() *policy.Grant {
-	g := x.live.Grant()
-	return &policy.Grant{ID: g.ID, Task: g.Task, Expires: g.Expires}
-}
-
-func toolOf(t *catalog.Tool) *policy.Tool {
-	return &policy.Tool{Name: t.Name, Title: t.Title, Annotations: t.Annotations, Digest: t.Digest}
-}
-
-func (x *exchange) subject(who *identity.Principal) *policy.Subject {
-	g := x.live.Grant()
-	s := &policy.Subject{ID: who.Subject, Issuer: x.voucher(), Client: who.ClientID, Roles: who.Roles,
-		Actors: who.Actors, Claims: who.Claims, Proof: who.Proof}
-	if who.Measured != "" || g.Measured != "" {
-		s.Measured = &policy.Measured{Digest: who.Measured, Changed: who.Measured != g.Measured,
-			Approved: who.Measured != "" && x.snap.Approved != nil && x.snap.Approved(who.Measured)}
-	}
-	return s
 }

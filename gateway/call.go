@@ -35,6 +35,8 @@ type exchange struct {
 	decided bool // the decision is on disk, an outcome must follow
 	sent    time.Time
 
+	about *checked // of a client's answer: the call that the question came with
+
 	redacted int // secrets of the gateway's own that were in the answer
 }
 
@@ -223,11 +225,21 @@ func (x *exchange) sessionOf(who *identity.Principal, server *Server) (string, e
 
 // answered takes a client's answer only to a question that was put to it.
 func (x *exchange) answered(who *identity.Principal, rt route) error {
-	method, ok := x.g.questions.Answer(rt.server.Name, rt.session, who.Key(), string(rt.msg.ID))
+	q, ok := x.g.asked.Take(rt.server.Name, rt.session, who.Key(), string(rt.msg.ID))
 	if !ok {
 		return refuse(CodeMalformed, "the response answers no open question")
 	}
-	x.rec.Method = method
+	return x.answers(q)
+}
+
+// answers notes what a client's answer is about, which is judged like the call that the question
+// came with: what a sink asks for is told to a sink.
+func (x *exchange) answers(q asked) error {
+	x.rec.Method, x.rec.Server = q.method, q.about.server.Name
+	if q.about.tool != nil {
+		x.rec.Tool = q.about.tool.Name
+	}
+	x.about = &q.about
 	return nil
 }
 
@@ -289,7 +301,11 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 	}
 	// What is wrong with the arguments tells what the tool looks like, so a caller who may not
 	// see the tool learns only that it is unknown.
-	if visible, verr := x.visible(ctx, x.input(who, call)); verr != nil || !visible {
+	in, refusal := x.input(who, call)
+	if refusal != nil {
+		return call, refusal
+	}
+	if visible, verr := x.visible(ctx, in); verr != nil || !visible {
 		return call, &Error{Code: CodeUnknownTool, Public: x.unknownTool().Public, Err: errors.Join(errors.New("hidden"), verr)}
 	}
 	return call, err

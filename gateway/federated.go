@@ -167,11 +167,16 @@ func (x *exchange) unknownOr(msg *wire.Message, unknown *Error) *Error {
 	return unknown
 }
 
-// asked is a question of a server that a client of the federated endpoint has been put.
+// asked is a question of a server that a client has been put.
 type asked struct {
-	server *Server
+	about  checked // the call that it came with, without its body
 	method string
 	id     []byte // the server's own, raw
+}
+
+// asked is what is kept of a question until its answer comes.
+func (r *relay) asked(reply *wire.Reply) asked {
+	return asked{about: r.call.kept(), method: reply.Method, id: slices.Clone(reply.ID)}
 }
 
 // putQuestion gives a server's question an id that is unique at the endpoint: two servers may use
@@ -182,19 +187,21 @@ func (r *relay) putQuestion(reply *wire.Reply) []byte {
 	if !ok { // a request has one
 		return nil
 	}
-	r.g.asked.Add("", r.call.session, r.who.Key(), string(id), asked{r.call.server, reply.Method, slices.Clone(reply.ID)})
+	r.g.asked.Add("", r.call.session, r.who.Key(), string(id), r.asked(reply))
 	return wire.Splice(reply.Raw, span, id)
 }
 
 // answeredAll takes a client's answer to the server that asked.
 func (x *exchange) answeredAll(who *identity.Principal, rt route) (route, error) {
 	q, ok := x.g.asked.Take("", rt.session, who.Key(), string(rt.msg.ID))
-	if !ok || x.snap.Servers[q.server.Name] != q.server {
+	if !ok || x.snap.Servers[q.about.server.Name] != q.about.server {
 		return rt, refuse(CodeMalformed, "the response answers no open question")
 	}
-	x.rec.Method, x.rec.Server = q.method, q.server.Name
-	rt.server = q.server
-	var err error
+	err := x.answers(q)
+	if err != nil {
+		return rt, err
+	}
+	rt.server = q.about.server
 	if rt.msg, rt.header, err = wire.WithID(rt.msg, x.r.Header, q.id, x.limits()); err != nil {
 		return rt, &Error{Code: CodeMalformed, Public: "the id cannot be replaced by the server's own", Err: err}
 	}

@@ -243,11 +243,17 @@ func (r *relay) owe() {
 	if len(r.msg.Name) > most {
 		return
 	}
-	call := r.call
-	call.listing = nil
-	call.msg = &wire.Message{Era: r.msg.Era, Version: r.msg.Version, Kind: r.msg.Kind, Method: r.msg.Method,
-		ID: bytes.Clone(r.msg.ID), Name: strings.Clone(r.msg.Name)} // without the body, which may be large
+	call := r.call.kept()
 	r.g.owed.Add(call.server.Name, call.session, r.who.Key(), string(call.msg.ID), call)
+}
+
+// kept is the call without its body and its catalogue, which may be large.
+func (c checked) kept() checked {
+	msg := c.msg
+	c.listing, c.header = nil, nil
+	c.msg = &wire.Message{Era: msg.Era, Version: msg.Version, Kind: msg.Kind, Method: msg.Method,
+		ID: bytes.Clone(msg.ID), Name: strings.Clone(msg.Name), Ref: strings.Clone(msg.Ref)}
+	return c
 }
 
 func upstreamStreamError(err error) error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/rules"
 	"sallyport/gateway/session"
 	"sallyport/internal/strictjson"
 )
@@ -50,14 +51,13 @@ type Gateway struct {
 	log       *slog.Logger
 	snapshot  atomic.Pointer[Snapshot]
 
-	sessions  *session.Sessions
-	questions *session.Questions
-	handles   *session.Handles
-	flights   *session.Flights
-	owed      *session.Owed[checked]
-	sealer    *session.Sealer
-	views     *catalog.Views
-	streams   streams
+	sessions *session.Sessions
+	handles  *session.Handles
+	flights  *session.Flights
+	owed     *session.Owed[checked]
+	sealer   *session.Sealer
+	views    *catalog.Views
+	streams  streams
 
 	all      *Server // stands for all servers together: the federated endpoint
 	asked    *session.Owed[asked]
@@ -84,16 +84,15 @@ func New(o Options) (*Gateway, error) {
 	}
 	return &Gateway{
 		recorder: o.Recorder, grants: o.Grants, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
-		sessions:  session.NewSessions(maxSessions),
-		questions: session.NewQuestions(maxQuestions),
-		handles:   session.NewHandles(maxHandles),
-		flights:   session.NewFlights(),
-		owed:      session.NewOwed[checked](maxQuestions),
-		views:     catalog.NewViews(viewBytes),
-		all:       NewServer("", nil, o.Logger),
-		asked:     session.NewOwed[asked](maxQuestions),
-		begun:     session.NewBegun(maxSessions, maxSessionsEach),
-		clients:   session.NewKept[fedClient](maxSessions),
+		sessions: session.NewSessions(maxSessions),
+		handles:  session.NewHandles(maxHandles),
+		flights:  session.NewFlights(),
+		owed:     session.NewOwed[checked](maxQuestions),
+		views:    catalog.NewViews(viewBytes),
+		all:      NewServer("", nil, o.Logger),
+		asked:    session.NewOwed[asked](maxQuestions),
+		begun:    session.NewBegun(maxSessions, maxSessionsEach),
+		clients:  session.NewKept[fedClient](maxSessions),
 	}, nil
 }
 
@@ -119,6 +118,7 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 		news := g.streams.tell
 		srv.changed.Store(&news)
 	}
+	installed.said = rules.Digest(installed.Rules)
 	old := g.snapshot.Swap(&installed)
 	if old != nil {
 		g.streams.reauthorize(context.WithoutCancel(ctx), &installed)

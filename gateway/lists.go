@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
@@ -58,9 +57,9 @@ func cursorKey(msg *wire.Message) string {
 // viewRevision tells views of one policy apart by whether it is enforced.
 func (s *Snapshot) viewRevision() string {
 	if s.RecordOnly {
-		return s.Policy.Revision() + " record-only"
+		return s.Policy.Revision() + s.said + " record-only"
 	}
-	return s.Policy.Revision()
+	return s.Policy.Revision() + s.said
 }
 
 // filter returns the page's result with what the caller may use.
@@ -110,13 +109,18 @@ func useOf(member string) string {
 // describe puts the element into the question; false means that it may not be seen whatever
 // the policy says.
 func (x *exchange) describe(in *policy.Input, who *identity.Principal, call checked, listing *catalog.Listing, member, name string) bool {
+	set := x.snap.Rules[call.server.Name]
 	switch member {
 	case "prompts":
-		in.Prompt = &policy.Item{Name: name}
+		in.Prompt = &policy.Item{Name: name, Labels: set.Prompt(name).Labels}
 		return true
-	case "resources", "resourceTemplates":
-		in.Resource = &policy.Item{URI: name}
-		in.ResourceTemplate = strings.HasSuffix(member, "Templates")
+	case "resources":
+		rule, err := set.Resource(name)
+		in.Resource = &policy.Item{URI: name, Labels: rule.Labels}
+		return err == nil // else it could not be read
+	case "resourceTemplates":
+		in.Resource = &policy.Item{URI: name, Labels: set.Template(name).Labels}
+		in.ResourceTemplate = true
 		return true
 	case "tasks":
 		tool, ok := x.g.handles.Tool(call.server.Name, name, who.Key())
@@ -132,6 +136,6 @@ func (x *exchange) describe(in *policy.Input, who *identity.Principal, call chec
 	if tool == nil || tool.Problem != "" {
 		return false
 	}
-	in.Tool = toolOf(tool)
+	in.Tool = x.toolOf(call.server, tool)
 	return true
 }

@@ -100,7 +100,7 @@ func TestLabelsOfATaskAreBounded(t *testing.T) {
 	for i := range grant.MaxLabels + 1 {
 		got = toolText(f.post(token, legacyCall("read_file", fmt.Sprintf(`{"path":"/srv/%d"}`, i))).Body.String())
 	}
-	if want := "Denied: the task has 64 labels already, and the policy adds more; a task can have 64"; !strings.HasPrefix(got, want) {
+	if want := "Denied: the task has 64 labels already, and this adds more; a task can have 64"; !strings.HasPrefix(got, want) {
 		t.Errorf("label %d: %s; want %s", grant.MaxLabels+1, got, want)
 	}
 	if got := toolText(f.post(token, legacyCall("read_file", `{"path":"/srv/0"}`)).Body.String()); got != "ok" {

@@ -146,7 +146,7 @@ func (r *relay) question(reply *wire.Reply) ([]byte, error) {
 	if r.call.all {
 		return r.putQuestion(reply), nil
 	}
-	r.g.questions.Ask(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID), reply.Method)
+	r.g.asked.Add(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID), r.asked(reply))
 	return reply.Raw, nil
 }
 
@@ -175,20 +175,19 @@ func (r *relay) inputRequests(raw []byte) error {
 // mayAsk asks the newest policy, not the request's: a stream may be older than that.
 func (r *relay) mayAsk(method string) *Error {
 	snap := r.g.snapshot.Load()
-	in := r.ask(r.who, method, r.call.server)
-	in.Request.Era = r.call.msg.Era.String()
-	if r.call.tool != nil {
-		in.Tool = toolOf(r.call.tool)
-	}
-	d, err := snap.Policy.Decide(r.ctx, in)
 	rec := r.rec
 	rec.Obligations = nil
 	question := exchange{g: r.g, snap: snap, r: r.r, rec: rec, who: r.who, live: r.live}
 	question.rec.Method = method
-	question.note(d)
-	refusal := question.verdict(d, err)
+	in := question.ask(r.who, method, r.call.server)
+	in.Request.Era = r.call.msg.Era.String()
+	refusal := question.concerns(in, &r.call)
 	if refusal == nil {
-		refusal = question.uncounted()
+		d, err := snap.Policy.Decide(r.ctx, in)
+		question.note(d)
+		if refusal = question.verdict(d, err); refusal == nil {
+			refusal = question.uncounted()
+		}
 	}
 	code := "ok"
 	if refusal != nil {

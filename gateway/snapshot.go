@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sallyport/gateway/audit"
+	"sallyport/gateway/rules"
 	"sallyport/identity"
 	"sallyport/policy"
 )
@@ -83,10 +84,11 @@ type Snapshot struct {
 	Verifier  Verifier
 	Policy    Decider
 	Servers   map[string]*Server
-	Sole      string          // the server behind /mcp, names unchanged; "" when /mcp stands for all
-	PublicURL string          // scheme and authority, no slash at the end
-	Hosts     map[string]bool // acceptable Host values, lower case
-	Origins   map[string]bool // acceptable Origin values, lower case
+	Rules     map[string]*rules.Set // what the operator says of the servers' tools, by server
+	Sole      string                // the server behind /mcp, names unchanged; "" when /mcp stands for all
+	PublicURL string                // scheme and authority, no slash at the end
+	Hosts     map[string]bool       // acceptable Host values, lower case
+	Origins   map[string]bool       // acceptable Origin values, lower case
 	Limits    Limits
 
 	// RecordOnly lets through what the policy refuses, and records that it would have been
@@ -101,5 +103,6 @@ type Snapshot struct {
 	Approved func(digest string) bool
 
 	members      []*Server         // Servers, by name
+	said         string            // digest of Rules, which lists depend on
 	argumentKeys map[string]string // fold → exact name of what the policy reads
 }

@@ -19,7 +19,10 @@ import (
 func (r *reads) value(in *Input, known bool) (ast.Value, error) {
 	o := newObject(10)
 	o.text("action", in.Action)
-	o.object("server", func(o *object) { o.text("name", in.Server) })
+	o.object("server", func(o *object) {
+		o.text("name", in.Server)
+		o.texts("labels", in.ServerLabels)
+	})
 	if in.Subject != nil {
 		if err := subjectValue(o, in.Subject, r.part("subject", "claims")); err != nil {
 			return nil, err

@@ -122,6 +122,7 @@ func (r *reads) key(in *Input) [32]byte {
 	for _, t := range []string{in.Action, in.Server, in.Request.Era, in.Request.Method} {
 		k.text(t)
 	}
+	k.texts(in.ServerLabels)
 	if k.flag(in.Tool != nil) {
 		k.text(in.Tool.Name)
 		k.text(in.Tool.Title)

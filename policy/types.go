@@ -55,6 +55,7 @@ type Input struct {
 	Subject          *Subject
 	Grant            *Grant // nil: none
 	Action, Server   string
+	ServerLabels     []string // of the whole server; where no single item is asked about, of all it has
 	Tool             *Tool
 	Resource, Prompt *Item
 	ResourceTemplate bool   // Resource.URI is a template: unknown when asking for visibility

@@ -1,7 +1,11 @@
 package rules
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -37,6 +41,7 @@ type Rule struct {
 type Set struct {
 	c      Config
 	labels []string
+	all    []string
 	tools  sync.Map // name → *Rule; only for tools of the catalogue is one asked
 }
 
@@ -47,7 +52,11 @@ func New(c Config) (*Set, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &Set{c: c, labels: unique(c.Labels)}, nil
+	all := c.Labels
+	for _, e := range slices.Concat(c.Tools, c.Resources, c.Prompts) {
+		all = slices.Concat(all, e.Labels)
+	}
+	return &Set{c: c, labels: unique(c.Labels), all: unique(all)}, nil
 }
 
 func (c Config) check() error {
@@ -92,6 +101,14 @@ func (s *Set) Labels() []string {
 		return nil
 	}
 	return s.labels
+}
+
+// All are the labels of anything that the server has.
+func (s *Set) All() []string {
+	if s == nil {
+		return nil
+	}
+	return s.all
 }
 
 // Tool returns what is said of a tool.
@@ -160,6 +177,17 @@ func (s *Set) rule(entries []Entry, fits func(Entry) bool) *Rule {
 	r.Labels = unique(labels)
 	r.Content = unique(append(r.Content, contentOf(r.Labels)...))
 	return r
+}
+
+// Digest is another one where another thing is said of servers.
+func Digest(sets map[string]*Set) string {
+	h := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(sets)) {
+		if s := sets[name]; s != nil {
+			_ = json.NewEncoder(h).Encode([]any{name, s.c}) // a hash takes everything
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 func unique(list []string) []string {

@@ -32,15 +32,15 @@ func TestSessionBelongsToOneOwner(t *testing.T) {
 }
 
 func TestQuestionIsAnsweredOnceByWhomItWasAsked(t *testing.T) {
-	q := NewQuestions(10)
-	q.Ask("a", "s", "alice", "7", "elicitation/create")
-	if _, ok := q.Answer("a", "s", "bob", "7"); ok {
+	q := NewOwed[string](10)
+	q.Add("a", "s", "alice", "7", "elicitation/create")
+	if _, ok := q.Take("a", "s", "bob", "7"); ok {
 		t.Error("bob answered alice's question")
 	}
-	if m, ok := q.Answer("a", "s", "alice", "7"); !ok || m != "elicitation/create" {
-		t.Errorf("Answer = %q, %v", m, ok)
+	if m, ok := q.Take("a", "s", "alice", "7"); !ok || m != "elicitation/create" {
+		t.Errorf("Take = %q, %v", m, ok)
 	}
-	if _, ok := q.Answer("a", "s", "alice", "7"); ok {
+	if _, ok := q.Take("a", "s", "alice", "7"); ok {
 		t.Error("a question was answered twice")
 	}
 }

@@ -92,28 +92,9 @@ func (h *Handles) Tool(server, id, owner string) (string, bool) {
 	return was.tool, true
 }
 
-// Questions remembers what servers have asked of clients, so that only an answer to a
-// question is taken upstream, and once.
-type Questions struct {
-	open *lru.Cache[question, string]
-}
-
+// question is a request of either side that is under way: the session and the owner it belongs to,
+// and its id.
 type question struct{ server, session, owner, id string }
-
-// NewQuestions keeps at most size open questions.
-func NewQuestions(size int) *Questions { return &Questions{newLRU[question, string](size)} }
-
-// Ask notes that the question with this id, of this method, went to the owner's session.
-func (q *Questions) Ask(server, session, owner, id, method string) {
-	q.open.Add(question{server, session, owner, id}, method)
-}
-
-// Answer takes the question away and returns its method.
-func (q *Questions) Answer(server, session, owner, id string) (string, bool) {
-	key := question{server, session, owner, id}
-	method, ok := q.open.Peek(key)
-	return method, ok && q.open.Remove(key)
-}
 
 // Flights knows the calls in flight by their owner and id, so that a notification can cancel
 // a call where the upstream could not tell whose it is.
@@ -160,8 +141,9 @@ func (f *Flights) Cancel(server, session, owner, id string) {
 	}
 }
 
-// Owed remembers which request of a session has not been answered on its own stream: the older
-// era lets a client fetch the answer from another.
+// Owed remembers requests whose answer is still to come: those of a client whose stream ended
+// first, since the older era lets it fetch the answer from another, and questions of servers, so
+// that only an answer to a question is taken upstream, and once.
 type Owed[T any] struct{ byID *lru.Cache[question, T] }
 
 // NewOwed keeps at most size requests.
