@@ -31,7 +31,7 @@ func TestObligationsAreMetOrRefuse(t *testing.T) {
 		{`{"type": "require_proof"}`, "Denied: the policy wants a token that is bound to a key, as `sallyport connect` has"},
 		{`{"type": "label", "add": ["source:private"]}`, "ok ok ok"},
 		{`{"type": "label", "add": []}`, "Denied: "},
-		{`{"type": "redact", "what": "secrets"}`, "Denied: the obligation \"redact\" cannot be met by this version"},
+		{`{"type": "encrypt", "what": "secrets"}`, "Denied: the obligation \"encrypt\" cannot be met by this version"},
 	} {
 		f := obliged(t, tt.obligation)
 		var got []string

@@ -51,6 +51,8 @@ type Generation struct {
 	argumentKeys []string // of every rule below data.mcp
 	roles        roleNames
 
+	results *results // what package mcp.response says; nil: nothing
+
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
 
 	revision string
@@ -69,13 +71,16 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	if g.txn, err = g.store.NewTransaction(ctx); err != nil {
 		return nil, fmt.Errorf("open policy data: %w", err)
 	}
-	if err := setsOf(c); err != nil {
+	if err := setsOf(c, "data.mcp.authz"); err != nil {
 		return nil, err
 	}
-	if g.decide, err = g.prepare(ctx, ifDefined(c, decideQuery)); err != nil {
+	if g.decide, err = g.prepare(ctx, ifDefined(c, "data.mcp.authz", decideQuery)); err != nil {
 		return nil, err
 	}
-	if g.deny, err = g.prepare(ctx, ifDefined(c, denyQuery)); err != nil {
+	if g.deny, err = g.prepare(ctx, ifDefined(c, "data.mcp.authz", denyQuery)); err != nil {
+		return nil, err
+	}
+	if g.results, err = g.newResults(ctx); err != nil {
 		return nil, err
 	}
 	if g.allowPE, err = g.partialBody("data.mcp.authz.allow = true"); err != nil {
@@ -105,10 +110,10 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 
 // ifDefined leaves out of a query the parts for which the policy has no rule: the strict
 // compiler refuses references to nothing.
-func ifDefined(c *ast.Compiler, query string) string {
+func ifDefined(c *ast.Compiler, pkg, query string) string {
 	for _, name := range []string{"deny", "obligations"} {
-		if len(c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz."+name))) == 0 {
-			query = strings.Replace(query, name+" := {x | some x in data.mcp.authz."+name+"}", name+" := set()", 1)
+		if len(c.GetRulesWithPrefix(ast.MustParseRef(pkg+"."+name))) == 0 {
+			query = strings.Replace(query, name+" := {x | some x in "+pkg+"."+name+"}", name+" := set()", 1)
 		}
 	}
 	return query
@@ -116,10 +121,10 @@ func ifDefined(c *ast.Compiler, query string) string {
 
 // setsOf refuses a `deny` or `obligations` that is not a set, in words that name the line: the
 // engine's own speak of its query.
-func setsOf(c *ast.Compiler) error {
+func setsOf(c *ast.Compiler, pkg string) error {
 	example := map[string]string{"deny": `deny contains "reason" if …`, "obligations": `obligations contains {"type": "record_arguments"} if …`}
 	for name, form := range example {
-		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz." + name)) {
+		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef(pkg + "." + name)) {
 			value := r.Head.Value
 			if r.Head.RuleKind() == ast.MultiValue || value != nil && isCollection(value.Value) {
 				continue
@@ -206,10 +211,14 @@ func (g *Generation) Denied(ctx context.Context, in *Input) (Decision, error) {
 }
 
 func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, in *Input) (Decision, error) {
+	return g.evaluateWith(ctx, pq, &g.reads, in)
+}
+
+func (g *Generation) evaluateWith(ctx context.Context, pq *rego.PreparedEvalQuery, reads *reads, in *Input) (Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
 	}
-	value, err := g.reads.value(in, true)
+	value, err := reads.value(in, true)
 	if err != nil {
 		return Decision{}, err
 	}

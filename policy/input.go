@@ -103,6 +103,7 @@ func itemValues(o *object, in *Input, known bool) (err error) {
 			o.texts("labels", t.Labels)
 			o.text("digest", t.Digest)
 			o.put("pinned", ast.BooleanTerm(t.Pinned))
+			o.put("reviewed", ast.BooleanTerm(t.Reviewed))
 			annotations := ast.Value(ast.NewObject())
 			if len(t.Annotations) > 0 {
 				annotations, err = parseValue(t.Annotations)

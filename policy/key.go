@@ -130,6 +130,7 @@ func (r *reads) key(in *Input) [32]byte {
 		k.bytes(in.Tool.Annotations)
 		k.texts(in.Tool.Labels)
 		k.flag(in.Tool.Pinned)
+		k.flag(in.Tool.Reviewed)
 	}
 	for _, item := range []*Item{in.Resource, in.Prompt} {
 		if k.flag(item != nil) {

@@ -23,6 +23,12 @@ const (
 	MaxCalls        = "max_calls"        // at most n calls of the grant, or of one tool under it
 	RequireProof    = "require_proof"    // only with a key that the caller has proved to hold
 	Label           = "label"            // the task has touched what the labels name
+	Redact          = "redact"           // what is found in the result is taken out
+	Refuse          = "refuse"           // a result, or arguments, that hold it are refused
+	Mask            = "mask"             // a value of the result is taken out
+	MaxBytes        = "max_bytes"        // at most n bytes, of the result or of arguments
+	MaxRepeats      = "max_repeats"      // the same call at most n times
+	RequireApproval = "require_approval" // a person must agree
 )
 
 // Bounds of one label obligation, so that a task's labels stay few and can be printed.
@@ -34,13 +40,7 @@ const (
 // Meets reports whether this version can meet an obligation of the type. The notes of a policy
 // and the gateway both ask here, so that a policy is never told that a call will be refused
 // which is not, or the other way round.
-func Meets(typ string) bool {
-	switch typ {
-	case RecordArguments, MaxCalls, RequireProof, Label:
-		return true
-	}
-	return false
-}
+func Meets(typ string) bool { return obligationForms[typ] != "" }
 
 // Check returns nil where the gateway can meet the obligation as it stands: its type is known
 // and so is every member of it. The error is fit for the one who asked.
@@ -55,6 +55,24 @@ func (o Obligation) Check() error {
 		return err
 	case Label:
 		_, err := o.Labels()
+		return err
+	case Redact:
+		_, _, err := o.Redact()
+		return err
+	case Refuse:
+		_, _, _, err := o.Refuse()
+		return err
+	case Mask:
+		_, err := o.Mask()
+		return err
+	case MaxBytes:
+		_, _, _, err := o.MaxBytes()
+		return err
+	case MaxRepeats:
+		_, _, err := o.MaxRepeats()
+		return err
+	case RequireApproval:
+		_, err := o.Approval()
 		return err
 	}
 	return fmt.Errorf("the obligation %q cannot be met by this version", o.Type)
@@ -118,6 +136,12 @@ var obligationForms = map[string]string{
 	MaxCalls:        `{"type": "max_calls", "n": 5, "per": "grant" or "tool"}`,
 	RequireProof:    `{"type": "require_proof"}`,
 	Label:           `{"type": "label", "add": ["source:private"]}`,
+	Redact:          `{"type": "redact", "what": "secrets", "hidden" or "links"}, for secrets with "unscanned": "refuse" or "pass"`,
+	Refuse:          `{"type": "refuse", "what": "secrets", "hidden" or "links", "in": "result" or "arguments"}, for secrets with "unscanned": "refuse" or "pass"`,
+	Mask:            `{"type": "mask", "pointer": "/rows/*/email"}`,
+	MaxBytes:        `{"type": "max_bytes", "n": 4096}, or of arguments {"type": "max_bytes", "n": 4096, "of": "arguments", "per": "call", "grant" or "tool"}`,
+	MaxRepeats:      `{"type": "max_repeats", "n": 3, "within": "10m"}`,
+	RequireApproval: `{"type": "require_approval", "by": "release-manager"}`,
 }
 
 // malformed quotes no value of the object: it may come from the arguments.

@@ -10,8 +10,12 @@ import (
 // What the gateway cannot meet word for word refuses, and says what would have been right.
 func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 	const (
-		calls = `the obligation "max_calls" is malformed; write {"type": "max_calls", "n": 5, "per": "grant" or "tool"}`
-		label = `the obligation "label" is malformed; write {"type": "label", "add": ["source:private"]}`
+		calls   = `the obligation "max_calls" is malformed; write {"type": "max_calls", "n": 5, "per": "grant" or "tool"}`
+		redact  = `the obligation "redact" is malformed; write {"type": "redact", "what": "secrets", "hidden" or "links"}, for secrets with "unscanned": "refuse" or "pass"`
+		refuse  = `the obligation "refuse" is malformed; write {"type": "refuse", "what": "secrets", "hidden" or "links", "in": "result" or "arguments"}, for secrets with "unscanned": "refuse" or "pass"`
+		bytes   = `the obligation "max_bytes" is malformed; write {"type": "max_bytes", "n": 4096}, or of arguments {"type": "max_bytes", "n": 4096, "of": "arguments", "per": "call", "grant" or "tool"}`
+		repeats = `the obligation "max_repeats" is malformed; write {"type": "max_repeats", "n": 3, "within": "10m"}`
+		label   = `the obligation "label" is malformed; write {"type": "label", "add": ["source:private"]}`
 	)
 	for _, tt := range []struct{ raw, want string }{
 		{`{"type":"record_arguments"}`, ""},
@@ -39,7 +43,32 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 		{`{"type":"label","add":["a\u0000b"]}`, label},
 		{`{"type":"label","add":["` + strings.Repeat("x", 129) + `"]}`, label},
 		{`{"type":"label","add":["x"],"remove":["y"]}`, label},
-		{`{"type":"redact","what":"secrets"}`, `the obligation "redact" cannot be met by this version`},
+		{`{"type":"redact","what":"secrets"}`, ""},
+		{`{"type":"redact","what":"secrets","unscanned":"pass"}`, ""},
+		{`{"type":"redact","what":"links","unscanned":"pass"}`, redact},
+		{`{"type":"redact","what":"names"}`, redact},
+		{`{"type":"redact","what":"secrets","in":"arguments"}`, redact},
+		{`{"type":"redact","what":"secrets","unscanned":"maybe"}`, redact},
+		{`{"type":"refuse","what":"hidden"}`, ""},
+		{`{"type":"refuse","what":"secrets","in":"arguments"}`, ""},
+		{`{"type":"refuse","what":"secrets","in":"params"}`, refuse},
+		{`{"type":"refuse"}`, refuse},
+		{`{"type":"mask","pointer":"/rows/*/email"}`, ""},
+		{`{"type":"mask","pointer":"rows"}`, `the obligation "mask" is malformed; write {"type": "mask", "pointer": "/rows/*/email"}`},
+		{`{"type":"max_bytes","n":10}`, ""},
+		{`{"type":"max_bytes","n":10,"of":"arguments","per":"grant"}`, ""},
+		{`{"type":"max_bytes","n":10,"of":"result","per":"grant"}`, bytes},
+		{`{"type":"max_bytes","n":0}`, bytes},
+		{`{"type":"max_bytes","n":10,"of":"request"}`, bytes},
+		{`{"type":"max_bytes","n":10,"of":"arguments","per":"role"}`, bytes},
+		{`{"type":"max_repeats","n":3}`, ""},
+		{`{"type":"max_repeats","n":3,"within":"10m"}`, ""},
+		{`{"type":"max_repeats","n":3,"within":"soon"}`, repeats},
+		{`{"type":"max_repeats","n":3,"within":"48h"}`, repeats},
+		{`{"type":"max_repeats","within":"10m"}`, repeats},
+		{`{"type":"require_approval","by":"release-manager"}`, ""},
+		{`{"type":"require_approval"}`, `the obligation "require_approval" is malformed; write {"type": "require_approval", "by": "release-manager"}`},
+		{`{"type":"encrypt","what":"secrets"}`, `the obligation "encrypt" cannot be met by this version`},
 		{`{"type":"MAX_CALLS","n":5,"per":"tool"}`, `the obligation "MAX_CALLS" cannot be met by this version`},
 	} {
 		var named struct{ Type string }
@@ -97,7 +126,7 @@ func TestObligationsThatCannotBeMetAreNoted(t *testing.T) {
 
 obligations contains {"type": "record_arguments"} if true
 
-obligations contains {"type": "redact", "what": "secrets"} if true
+obligations contains {"type": "encrypt", "what": "secrets"} if true
 
 obligations contains {"type": "max_calls", "n": 5} if true
 
@@ -106,7 +135,7 @@ obligations contains {"type": "max_calls", "n": data.limit, "per": "grant"} if t
 obligations contains {"type": "label", "add": ["source:private"]} if true
 `)
 	want := []string{
-		`authz.rego:7: the obligation "redact" cannot be met by this version: every call that carries it is refused`,
+		`authz.rego:7: the obligation "encrypt" cannot be met by this version: every call that carries it is refused`,
 		`authz.rego:9: the obligation "max_calls" is malformed; write {"type": "max_calls", "n": 5, "per": "grant" or "tool"}: every call that carries it is refused`,
 	}
 	if got := g.Notes(); !slices.Equal(got, want) {

@@ -34,7 +34,8 @@ type Tool struct {
 	Annotations json.RawMessage
 	Labels      []string
 	Digest      string
-	Pinned      bool
+	Pinned      bool // the definition is the one that was seen first, or that a person has reviewed
+	Reviewed    bool // a person has
 }
 
 // Item is a resource (URI) or a prompt (Name).
