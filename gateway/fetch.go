@@ -66,6 +66,18 @@ func textAt(obj []byte, name string) string {
 	return text
 }
 
+// valueOf is the raw value of a member of obj, or nil.
+func valueOf(obj []byte, name string) []byte {
+	if len(obj) == 0 || obj[0] != '{' {
+		return nil
+	}
+	span, ok := strictjson.Find(obj, name)
+	if !ok {
+		return nil
+	}
+	return span.Of(obj)
+}
+
 // fetchOffer asks for all that the server has; hello is its answer to the first question. What
 // cannot be listed beside the tools is missing, and fails nothing.
 func (s *Server) fetchOffer(ctx context.Context, next *catalogue, how asking, hello []byte) error {

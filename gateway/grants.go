@@ -185,14 +185,28 @@ func (x *exchange) charge(call checked) error {
 		return refuse(CodeLimited, "%d calls of this grant are under way; wait until one has ended", x.snap.Limits.ConcurrentPerGrant)
 	}
 	x.leave = leave
-	held, err := x.live.Reserve(call.server.Name, x.rec.Tool, x.bounds...)
+	cost := grant.Cost{Bytes: int64(len(call.msg.Arguments))}
+	if len(x.bounds) > 0 {
+		cost.Digest = call.server.Name + "\x00" + call.msg.Method + "\x00" + x.callDigest(call)
+	}
+	held, err := x.live.Reserve(call.server.Name, x.rec.Tool, cost, x.bounds...)
 	if err != nil {
 		x.rec.Reasons = []string{err.Error()}
 		return &Error{Code: CodeLimited, Public: err.Error(), Err: err}
 	}
 	x.held = held
-	x.rec.Calls = 1
+	x.rec.Calls, x.rec.Bytes = 1, held.Bytes()
 	return nil
+}
+
+// callDigest is of all that a client says with a call but for what says nothing (_meta): its
+// arguments, and its answers to what the server asked in between.
+func (x *exchange) callDigest(call checked) string {
+	said := append([]byte(call.msg.Name+"\x00"), call.msg.Arguments...)
+	for _, member := range []string{"inputResponses", "argument", "ref"} {
+		said = append(append(said, 0), valueOf(call.msg.Params, member)...)
+	}
+	return x.g.recorder.Digest(said)
 }
 
 // uncounted refuses what the policy bounds and nobody counts.
@@ -213,8 +227,8 @@ func charged(msg *wire.Message) bool {
 func (x *exchange) refund() {
 	if x.held != nil {
 		x.held.Refund()
+		x.rec.Calls, x.rec.Bytes = -1, -x.held.Bytes()
 		x.held = nil
-		x.rec.Calls = -1
 	}
 }
 

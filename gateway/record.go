@@ -12,7 +12,7 @@ import (
 func (x *exchange) record(ctx context.Context) error {
 	x.rec.Phase = audit.PhaseDecision
 	err := x.g.recorder.Decide(ctx, &x.rec)
-	x.rec.Calls = 0 // what follows charges nothing more
+	x.rec.Calls, x.rec.Bytes = 0, 0 // what follows charges nothing more
 	if err != nil {
 		if ctx.Err() == nil { // else it may yet come to the disk, and then counts
 			x.held.Refund()

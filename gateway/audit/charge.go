@@ -20,14 +20,16 @@ type Charge struct {
 	Server string
 	Tool   string
 	Calls  int64    // negative: given back
-	Labels []string // of the grant's tree from now on; nil where they are as before
+	Bytes  int64    // of arguments, where somebody counts them; negative: given back
+	Labels []string // of the grant's tree from now on; nil where it has none
 }
 
 func (c *Charge) empty() bool { return c.Calls == 0 && c.Labels == nil }
 
 func (r *Record) charge() Charge {
-	c := Charge{Grant: r.Grant, Server: r.Server, Tool: r.Tool, Calls: r.Calls}
-	if r.Phase == PhaseDecision && !slices.Equal(r.LabelsBefore, r.LabelsAfter) {
+	c := Charge{Grant: r.Grant, Server: r.Server, Tool: r.Tool, Calls: r.Calls, Bytes: r.Bytes}
+	// Also where they are as before: the record of the call that added them may have failed.
+	if r.Phase == PhaseDecision && len(r.LabelsAfter) > 0 {
 		c.Labels = slices.Clone(r.LabelsAfter)
 	}
 	return c

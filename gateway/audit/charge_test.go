@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -71,13 +72,26 @@ func TestJournalKnowsAChargeWhenDecideReturns(t *testing.T) {
 func TestJournalHearsNothingOfWhatChargesNothing(t *testing.T) {
 	var j ledger
 	l := open(t, filepath.Join(t.TempDir(), "audit"), Options{Journal: j.write})
+	if err := l.Decide(t.Context(), decision("free")); err != nil {
+		t.Fatal(err)
+	}
+	if got := j.all(); len(got) != 0 {
+		t.Errorf("told %+v; want nothing", got)
+	}
+}
+
+// The record that added a label may never have come to the disk; the call that finds it there says
+// it again.
+func TestJournalHearsOfLabelsThatWereThereBefore(t *testing.T) {
+	var j ledger
+	l := open(t, filepath.Join(t.TempDir(), "audit"), Options{Journal: j.write})
 	r := decision("free")
 	r.LabelsBefore, r.LabelsAfter = []string{"source:private"}, []string{"source:private"}
 	if err := l.Decide(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
-	if got := j.all(); len(got) != 0 {
-		t.Errorf("told %+v; want nothing", got)
+	if got := j.all(); len(got) != 1 || !slices.Equal(got[0].Labels, r.LabelsAfter) {
+		t.Errorf("told %+v; want the label", got)
 	}
 }
 

@@ -49,6 +49,9 @@ func appendTail(b []byte, r *Record) []byte {
 	if r.Calls != 0 {
 		b = strconv.AppendInt(append(b, `,"calls":`...), r.Calls, 10)
 	}
+	if r.Bytes != 0 {
+		b = strconv.AppendInt(append(b, `,"bytes_charged":`...), r.Bytes, 10)
+	}
 	if r.Arguments != nil {
 		b = appendRaw(append(b, `,"arguments":`...), r.Arguments)
 	}

@@ -43,7 +43,8 @@ type Record struct {
 	BytesIn         int64             `json:"bytes_in"`
 	BytesOut        int64             `json:"bytes_out"`
 	TraceID         string            `json:"trace_id"`
-	Calls           int64             `json:"calls,omitempty"` // charged to the grant by a decision; negative: given back by an outcome
+	Calls           int64             `json:"calls,omitempty"`         // charged to the grant by a decision; negative: given back by an outcome
+	Bytes           int64             `json:"bytes_charged,omitempty"` // of arguments, likewise
 	Arguments       json.RawMessage   `json:"arguments,omitempty"`
 	Count           int64             `json:"count,omitempty"`  // of a summary
 	Source          string            `json:"source,omitempty"` // of a summary: one of those it counts

@@ -54,7 +54,7 @@ type grants struct {
 
 // journal is an audit.Options.Journal.
 func (g *grants) journal(c audit.Charge) {
-	g.Journal(c.Seq, grant.Entry{Grant: c.Grant, Tool: tool(c), Calls: c.Calls, Labels: c.Labels})
+	g.Journal(c.Seq, grant.Entry{Grant: c.Grant, Tool: tool(c), Calls: c.Calls, Bytes: c.Bytes, Labels: c.Labels})
 }
 
 // tool is the name under which a call is counted: the server's and its own.

@@ -68,7 +68,7 @@ func BenchmarkReserve(b *testing.B) {
 		b.Run(fmt.Sprintf("depth=%d", depth), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := l.Reserve("files", "read_file", Bound{N: maxCount}); err != nil {
+				if _, err := l.Reserve("files", "read_file", Cost{}, Bound{N: maxCount}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -14,7 +14,7 @@ import (
 func reserve(t testing.TB, l *Live, server, tool string, n int) (last *Reservation) {
 	t.Helper()
 	for range n {
-		res, err := l.Reserve(server, tool)
+		res, err := l.Reserve(server, tool, Cost{})
 		if err != nil {
 			t.Fatalf("Reserve %s.%s: %v; want a call", server, tool, err)
 		}
@@ -44,7 +44,7 @@ func TestCallsOfATreeAreExactUnderAThousandRacingCalls(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range racers {
 		wg.Go(func() {
-			res, err := lives[i%len(lives)].Reserve("files", fmt.Sprintf("t%d", i%5))
+			res, err := lives[i%len(lives)].Reserve("files", fmt.Sprintf("t%d", i%5), Cost{})
 			if err != nil {
 				if _, ok := errors.AsType[*ExhaustedError](err); !ok {
 					t.Errorf("Reserve: %v; want a call or *ExhaustedError", err)
@@ -61,7 +61,7 @@ func TestCallsOfATreeAreExactUnderAThousandRacingCalls(t *testing.T) {
 	}
 	wg.Wait()
 	for range 2 * limit { // what was refunded late may be had now
-		if _, err := root.Reserve("files", "t0"); err != nil {
+		if _, err := root.Reserve("files", "t0", Cost{}); err != nil {
 			break
 		}
 		won.Add(1)
@@ -92,15 +92,15 @@ func TestBoundsWithoutCallsLeftSayWhich(t *testing.T) {
 	id := root.Grant().ID
 	child := create(t, r, childOf(root, func(g *Grant) { g.MaxCalls = 3 }))
 	reserve(t, child, "files", "write_file", 1)
-	_, err := child.Reserve("files", "write_all")
+	_, err := child.Reserve("files", "write_all", Cost{})
 	wantExhausted(t, err, "grant "+id+" allows 1 call of files.write_* and all are used; ask for a new grant")
 	reserve(t, child, "files", "read_file", 2)
-	_, err = root.Reserve("files", "read_file")
+	_, err = root.Reserve("files", "read_file", Cost{})
 	wantExhausted(t, err, "grant "+id+" allows 3 calls of files.* and all are used; ask for a new grant")
-	_, err = child.Reserve("tickets", "get")
+	_, err = child.Reserve("tickets", "get", Cost{})
 	wantExhausted(t, err, "grant "+child.Grant().ID+" allows 3 calls and all are used; ask for a new grant")
 	last := reserve(t, root, "tickets", "get", 1)
-	_, err = root.Reserve("tickets", "get")
+	_, err = root.Reserve("tickets", "get", Cost{})
 	wantExhausted(t, err, "grant "+id+" allows 4 calls and all are used; ask for a new grant")
 
 	last.Refund()
@@ -128,16 +128,16 @@ func TestPolicyBoundsCountTheWholeTree(t *testing.T) {
 	root := create(t, r, nil)
 	for i := range 3 {
 		child := create(t, r, childOf(root, nil))
-		if _, err := child.Reserve("files", fmt.Sprintf("t%d", i), Bound{N: 3}, Bound{N: 1, PerTool: true}); err != nil {
+		if _, err := child.Reserve("files", fmt.Sprintf("t%d", i), Cost{}, Bound{N: 3}, Bound{N: 1, PerTool: true}); err != nil {
 			t.Fatalf("call %d of 3: %v", i+1, err)
 		}
 	}
 	fresh := create(t, r, childOf(root, nil))
-	_, err := fresh.Reserve("files", "t9", Bound{N: 3})
+	_, err := fresh.Reserve("files", "t9", Cost{}, Bound{N: 3})
 	wantExhausted(t, err, "the policy allows 3 calls and all are used; ask for a new grant")
-	_, err = fresh.Reserve("files", "t0", Bound{N: 1, PerTool: true})
+	_, err = fresh.Reserve("files", "t0", Cost{}, Bound{N: 1, PerTool: true})
 	wantExhausted(t, err, "the policy allows 1 call of files.t0 and all are used; ask for a new grant")
-	_, err = fresh.Reserve("files", "t9", Bound{})
+	_, err = fresh.Reserve("files", "t9", Cost{}, Bound{})
 	wantExhausted(t, err, "the policy allows 0 calls and all are used; ask for a new grant")
 	if s, _ := r.Get(fresh.Grant().ID); s.Usage.Calls != 0 {
 		t.Errorf("%d calls are counted after refusals alone; want 0", s.Usage.Calls)
@@ -151,10 +151,10 @@ func TestImplicitGrantsShareLabelsAndPolicyBounds(t *testing.T) {
 		return create(t, r, func(g *Grant) { g.Implicit, g.Task = true, task })
 	}
 	one, two, other, named := implicit("T"), implicit("T"), implicit("U"), create(t, r, func(g *Grant) { g.Task = "T" })
-	if _, err := one.Reserve("files", "read", Bound{N: 1}); err != nil {
+	if _, err := one.Reserve("files", "read", Cost{}, Bound{N: 1}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := two.Reserve("files", "read", Bound{N: 1})
+	_, err := two.Reserve("files", "read", Cost{}, Bound{N: 1})
 	wantExhausted(t, err, "the policy allows 1 call and all are used; ask for a new grant")
 	if s, _ := r.Get(two.Grant().ID); s.Usage.Calls != 0 {
 		t.Errorf("the second grant has %d calls itself; want 0", s.Usage.Calls)
@@ -171,7 +171,7 @@ func TestImplicitGrantsShareLabelsAndPolicyBounds(t *testing.T) {
 		if got := l.Labels(); len(got) != 0 {
 			t.Errorf("labels of task %s, implicit %t: %q; want none", l.Grant().Task, l.Grant().Implicit, got)
 		}
-		if _, err := l.Reserve("files", "read", Bound{N: 1}); err != nil {
+		if _, err := l.Reserve("files", "read", Cost{}, Bound{N: 1}); err != nil {
 			t.Errorf("task %s, implicit %t: %v; want a call", l.Grant().Task, l.Grant().Implicit, err)
 		}
 	}
@@ -209,7 +209,7 @@ func TestToolsThatAreCountedAreBounded(t *testing.T) {
 	for i := range maxTools {
 		reserve(t, l, "files", fmt.Sprintf("t%d", i), 1)
 	}
-	_, err := l.Reserve("files", "one_more")
+	_, err := l.Reserve("files", "one_more", Cost{})
 	wantExhausted(t, err, "grant "+l.Grant().ID+" has used 4096 different tools, the most that are counted; ask for a new grant")
 	reserve(t, l, "files", "t0", 1)
 }
@@ -220,7 +220,7 @@ func TestEndedGrantHasNoCalls(t *testing.T) {
 	if _, err := r.Revoke(t.Context(), Filter{ID: l.Grant().ID}, Revoked, "", ""); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Reserve("files", "read"); !errors.Is(err, ErrRevoked) {
+	if _, err := l.Reserve("files", "read", Cost{}); !errors.Is(err, ErrRevoked) {
 		t.Errorf("Reserve of a grant that was revoked since it was found: %v; want %v", err, ErrRevoked)
 	}
 }
@@ -234,12 +234,12 @@ func TestReadsOfResourcesAreCountedAlikeAfterARestart(t *testing.T) {
 	})
 	id := l.Grant().ID
 	for i := range 2 {
-		if _, err := l.Reserve("files", ""); err != nil {
+		if _, err := l.Reserve("files", "", Cost{}); err != nil {
 			t.Fatalf("read %d: %v; want it in no budget but that of everything", i+1, err)
 		}
 		r.Journal(uint64(i+1), Entry{Grant: id, Calls: 1})
 	}
-	if _, err := l.Reserve("files", ""); err == nil {
+	if _, err := l.Reserve("files", "", Cost{}); err == nil {
 		t.Error("the budget of everything is not used up")
 	}
 	if err := errors.Join(r.Checkpoint(t.Context()), r.Close()); err != nil {
@@ -249,7 +249,7 @@ func TestReadsOfResourcesAreCountedAlikeAfterARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := again.Reserve("files", ""); err == nil {
+	if _, err := again.Reserve("files", "", Cost{}); err == nil {
 		t.Error("after a restart the budget has calls left again")
 	}
 }

@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Why a grant cannot be used. Bound contexts end with one of them as their cause.
@@ -60,11 +61,16 @@ type ExhaustedError struct {
 	Limit  int64
 	Policy bool // the bound is the policy's, not the grant's own
 	Names  bool // Limit is of different tools, not of calls
+	Kind   Kind
+	Within time.Duration // of repeats; 0: ever
 }
 
 func (e *ExhaustedError) Error() string {
 	if e.Names {
 		return fmt.Sprintf("grant %s has used %d different tools, the most that are counted; ask for a new grant", e.Grant, e.Limit)
+	}
+	if e.Kind == Repeats {
+		return e.repeated()
 	}
 	who := "grant " + e.Grant
 	if e.Policy {
@@ -74,7 +80,25 @@ func (e *ExhaustedError) Error() string {
 	if e.Tools != "" {
 		of = " of " + e.Tools
 	}
+	if e.Kind == Bytes {
+		return fmt.Sprintf("%s allows %d bytes of arguments%s, and this call would be beyond; ask for a new grant", who, e.Limit, of)
+	}
 	return fmt.Sprintf("%s allows %d %s%s and all are used; ask for a new grant", who, e.Limit, plural(e.Limit), of)
+}
+
+func (e *ExhaustedError) repeated() string {
+	if e.Limit == 0 {
+		return "more calls are under a bound on repeats than can be remembered; ask for a new grant"
+	}
+	within := ""
+	if e.Within > 0 {
+		within = " within " + e.Within.String()
+	}
+	times := "once"
+	if e.Limit > 1 {
+		times = fmt.Sprintf("%d times", e.Limit)
+	}
+	return fmt.Sprintf("this very call has been made %s%s already, and the policy allows no more; do something else than repeat it", times, within)
 }
 
 func plural(n int64) string {

@@ -81,7 +81,7 @@ func (r *Registry) List(f Filter) []Status {
 func (l *Live) status(now time.Time) Status {
 	s := Status{Grant: l.Grant().clone()}
 	l.scope.mu.Lock()
-	s.Usage = l.counters[0].used.usage()
+	s.Usage = l.counters[0].used.public()
 	left, bounded := l.callsLeft()
 	l.scope.mu.Unlock()
 	if bounded {

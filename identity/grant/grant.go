@@ -84,6 +84,10 @@ const MaxTree = 1024
 type Usage struct {
 	Calls  int64            `json:"calls"`
 	ByTool map[string]int64 `json:"by_tool,omitempty"` // by "server.tool"
+
+	// Bytes of arguments, of the calls for which the policy bounded them.
+	Bytes       int64            `json:"bytes,omitempty"`
+	BytesByTool map[string]int64 `json:"bytes_by_tool,omitempty"`
 }
 
 // Status is a grant as it stands now.

@@ -24,6 +24,7 @@ type Entry struct {
 	Grant  string
 	Tool   string   // "server.tool"
 	Calls  int64    // negative: given back
+	Bytes  int64    // of arguments; negative: given back
 	Labels []string // that the grant's tree has from now on
 }
 
@@ -47,13 +48,13 @@ func (r *Registry) Journal(seq uint64, e Entry) {
 	}
 	if e.Calls != 0 {
 		for _, c := range n.counters {
-			c.kept.add(e.Tool, e.Calls)
+			c.kept.add(e.Tool, e.Calls, e.Bytes)
 			j.dirty[c] = struct{}{}
 		}
 		if r.replaying.Load() {
 			n.scope.mu.Lock()
 			for _, c := range n.counters {
-				c.take(e.Tool, e.Calls)
+				c.take(e.Tool, e.Calls, e.Bytes)
 			}
 			n.scope.mu.Unlock()
 		}
@@ -91,7 +92,7 @@ func (r *Registry) checkpoint(ctx context.Context) error {
 	}
 	usage, labels := make(map[string]Usage, len(dirty)), make(map[string][]string, len(marked))
 	for c := range dirty {
-		usage[c.key] = c.kept.usage()
+		usage[c.key] = c.kept.public()
 	}
 	for s := range marked {
 		labels[s.key] = s.current()

@@ -108,7 +108,7 @@ func (m *model) reserve(t *rapid.T) {
 		t.Fatal(err)
 	}
 	tool := rapid.SampledFrom([]string{"read", "write"}).Draw(t, "tool")
-	res, err := l.Reserve("files", tool)
+	res, err := l.Reserve("files", tool, Cost{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,10 +212,10 @@ func TestBudgetsAndLabelsSurviveInCheckpointAndLog(t *testing.T) {
 		t.Errorf("labels after a restart (-want +got):\n%s", diff)
 	}
 	again := create(t, r, change) // of the same scope
-	if _, err := again.Reserve("files", "x", Bound{N: 2}); err == nil {
+	if _, err := again.Reserve("files", "x", Cost{}, Bound{N: 2}); err == nil {
 		t.Error("a policy's bound of 2 calls allows a third after a restart; want refused")
 	}
 	reserve(t, l, "files", "read.all", 1)
-	_, err := l.Reserve("files", "read.all")
+	_, err := l.Reserve("files", "read.all", Cost{})
 	wantExhausted(t, err, fmt.Sprintf("grant %s allows 3 calls of files.* and all are used; ask for a new grant", id))
 }

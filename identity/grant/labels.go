@@ -14,6 +14,7 @@ type scope struct {
 	key     string     // the root's ID, or see scopeKey
 	mu      sync.Mutex // guards used of every counter of the scope
 	counter *counter   // of the root, or the scope's own
+	repeats repeats    // guarded by mu
 	labels  atomic.Pointer[[]string]
 	roots   int // guarded by Registry.mu; a scope without roots is forgotten
 }

@@ -29,7 +29,7 @@ func TestSilentStoreMakesGrantsStaleWithinASecond(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 		_, found := r.Find(id)
-		_, reserved := l.Reserve("files", "read")
+		_, reserved := l.Reserve("files", "read", Cost{})
 		_, created := r.Create(t.Context(), ask(nil))
 		for name, err := range map[string]error{"Find": found, "Reserve": reserved, "Create": created, "Healthy": r.Healthy()} {
 			if want := "grants are stale: their store has been silent for 1.001s"; err == nil || err.Error() != want || !errors.Is(err, ErrStale) {

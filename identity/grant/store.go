@@ -202,7 +202,10 @@ func next(was *Grant, g Grant) (Grant, error) {
 	return g, nil
 }
 
-func cloneUsage(u Usage) Usage { return Usage{Calls: u.Calls, ByTool: maps.Clone(u.ByTool)} }
+func cloneUsage(u Usage) Usage {
+	u.ByTool, u.BytesByTool = maps.Clone(u.ByTool), maps.Clone(u.BytesByTool)
+	return u
+}
 
 func updateOne(ctx context.Context, s Store, g Grant) (Grant, error) {
 	gs, err := s.UpdateAll(ctx, []Grant{g})
