@@ -135,10 +135,16 @@ var rooms = []room{
 	},
 	{
 		path:   "sallyport/gateway/guard",
-		ours:   []string{strict, "sallyport/gateway/wire"},
-		others: []string{jsonschema},
-		barred: []string{"net/http"},
+		ours:   []string{strict, "sallyport/gateway/guard/..."},
+		others: []string{"golang.org/x/net/idna"},
+		barred: []string{"net", "net/http", "os", "os/exec"},
 		reason: "the second door reads hostile results; reading them must reach nothing",
+	},
+	{
+		path:   "sallyport/gateway/guard/hidden",
+		others: []string{"golang.org/x/text/unicode/norm"},
+		barred: []string{"net", "net/http", "os", "os/exec"},
+		reason: "it judges characters and knows nothing of messages",
 	},
 	{
 		path: "sallyport/gateway/upstream",
