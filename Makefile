@@ -87,7 +87,7 @@ bench: nginx ## measure beside a direct call, httputil.ReverseProxy and nginx; B
 	BENCH_NGINX=$(NGINX) $(CACHE)/bin/bench $(BENCHFLAGS)
 
 docs: ## write what is generated of docs/
-	go run ./gateway/config/gendocs -source gateway/config/config.go -o docs/configuration.md
+	go generate ./gateway/config
 
 demo: build ## the phishing story, played through the real gateway
 	bin/sallyport demo --once

@@ -40,6 +40,7 @@ func (c *Config) check(p *problems) {
 		p.key("mcpServers", "no MCP server to stand before; name one here, or set SALLYPORT_UPSTREAM to its URL")
 	}
 	c.checkServers(p)
+	c.checkGuards(p)
 	c.checkIdentity(p)
 }
 

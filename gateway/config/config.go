@@ -43,6 +43,17 @@ type Config struct {
 	// Bounds of one request.
 	Limits Limits `yaml:"limits" envPrefix:"LIMITS_"`
 
+	// Which definitions of tools, prompts and resource templates are served. `firstUse`: each as it
+	// was seen first; one that is another later is off until somebody has approved it. `required`:
+	// none that nobody has reviewed. See `sallyport tools`.
+	Pins string `yaml:"pins" env:"PINS" default:"firstUse"`
+
+	// What comes back from servers, and secrets on their way out.
+	Guards Guards `yaml:"guards" envPrefix:"GUARDS_"`
+
+	// Calls that a person must agree to.
+	Approvals Approvals `yaml:"approvals" envPrefix:"APPROVALS_"`
+
 	// MCP servers behind the gateway, by name: 1 to 32 of `a-z`, `0-9` and `-`, no two of which
 	// look alike. Each is reached at `<publicURL>/mcp/<name>`, and all together at
 	// `<publicURL>/mcp`, where their tools are `<name>__<tool>`. The shape is the one MCP clients
@@ -99,11 +110,7 @@ type Limits struct {
 // later are keys of the design that this version does not have. A key that is taken and not
 // obeyed would be worse than one refused: it may be what keeps a door shut.
 var later = map[string]string{
-	"policyKey":              "signed policy bundles are not in this version",
-	"pins":                   "pins are not in this version",
-	"guards":                 "guards are not in this version",
-	"mcpServers.*.tools":     "labels of tools are not in this version; a policy's data files can hold them",
-	"mcpServers.*.resources": "labels of resources are not in this version; a policy's data files can hold them",
+	"policyKey": "signed policy bundles are not in this version",
 
 	// Keys of clients that a gateway cannot obey.
 	"servers":                    "this is the shape of another client's file; the key here is mcpServers",

@@ -8,6 +8,7 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/bridge"
+	"sallyport/gateway/rules"
 	"sallyport/identity/federate"
 	"sallyport/policy"
 )
@@ -19,6 +20,7 @@ type generation struct {
 	servers map[string]*behind
 	outside *federate.Federation
 	clients *x509.CertPool
+	rules   map[string]*rules.Set
 }
 
 // remote is a server of either kind.
@@ -46,6 +48,9 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
 	}
 	if next.clients, err = cfg.clientCA(); err != nil {
+		return nil, err
+	}
+	if next.rules, err = cfg.ruleSets(); err != nil {
 		return nil, err
 	}
 	if next.outside, err = federate.New(cfg.rules(), federate.Options{Log: s.log, Previous: s.outside.now()}); err != nil {
@@ -131,7 +136,7 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 		Limits: gateway.Limits{RequestBytes: int64(cfg.Limits.RequestBytes), ResultBytes: int64(cfg.Limits.ResultBytes),
 			Depth: cfg.Limits.Depth, BodyTimeout: cfg.Limits.BodyTimeout.Std(), ConcurrentPerGrant: cfg.Limits.ConcurrentPerGrant},
 		RecordOnly: !cfg.Enforce, RequireProof: cfg.Identity.RequireProof, RequireProofFor: cfg.Identity.RequireProofFor,
-		Approved: s.measures.Approved}
+		Approved: s.measures.Approved, Rules: g.rules}
 	for name, b := range g.servers {
 		snap.Servers[name] = b.server
 		if cfg.Upstream != "" { // the sidecar form: one server, names unchanged

@@ -61,6 +61,7 @@ func Preview(file string, data []byte, environ map[string]string) (*Config, erro
 func load(file string, data []byte, environ map[string]string) (*Config, error) {
 	cfg := &Config{}
 	setDefaults(reflect.ValueOf(cfg).Elem())
+	cfg.source.file = file
 	p := newProblems(file)
 	read(cfg, file, data, environ, p)
 	overlay(cfg, environ, p)

@@ -46,6 +46,16 @@ type Server struct {
 	// of this one server.
 	Timeout int `yaml:"timeout" min:"0" max:"3600000" default:"0"`
 
+	// What all that the server has touches, as in `tools.*.labels`.
+	Labels []string `yaml:"labels" json:"-"`
+	// What is said of its tools, by patterns on their own names; `*` stands for any characters.
+	Tools map[string]*ToolItem `yaml:"tools" json:"-"`
+	// What is said of its resources, by patterns on their URIs. Where anything is, a URI that could be
+	// read as another one is refused.
+	Resources map[string]*Item `yaml:"resources" json:"-"`
+	// What is said of its prompts, by patterns on their own names.
+	Prompts map[string]*Item `yaml:"prompts" json:"-"`
+
 	implied implied // what the configuration does not say and the server needs all the same
 }
 

@@ -60,6 +60,10 @@ func (c *Config) shown() (*yaml.Node, error) {
 		shown.Sandbox.Read, shown.Sandbox.Write, shown.Sandbox.Egress = s.implied.read, s.implied.write, s.implied.egress
 		out.Servers[name] = &shown
 	}
+	out.Guards.Canaries = make([]string, len(c.Guards.Canaries))
+	for i := range out.Guards.Canaries {
+		out.Guards.Canaries[i] = masked
+	}
 	doc := &yaml.Node{}
 	if err := doc.Encode(&out); err != nil {
 		return nil, err

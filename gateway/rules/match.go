@@ -57,7 +57,7 @@ func plainURI(uri string) error {
 	}
 	for i, segment := range strings.Split(path, "/") {
 		if segment == "." || segment == ".." || segment == "" && i > 0 && i < strings.Count(path, "/") {
-			return errors.New("its path has an empty segment, . or ..")
+			return errors.New("its path has an empty segment, or one that is only dots")
 		}
 	}
 	return nil

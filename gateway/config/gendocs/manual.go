@@ -31,7 +31,7 @@ const head = "# Configuration\n\n" +
 	"  serves and replaces it only when it is sound; otherwise the log and `/readyz` say what is wrong,\n" +
 	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, `admin.socket`, `tls.clientCA`\n" +
 	"  (its name, not what is in it), and whether there is TLS, need a restart.\n" +
-	"- Keys of later versions (`pins`, `guards`, …) are refused by name: a key that is taken and not\n" +
+	"- Keys of later versions (`policyKey`) are refused by name: a key that is taken and not\n" +
 	"  obeyed could be what keeps a door shut. Keys of clients are obeyed (`timeout`), passed over with a\n" +
 	"  note (`alwaysLoad`), or refused with what to write instead (`headersHelper`, `disabled`).\n\n" +
 	"What commands do (`grant create`, `token mint`, …) is in the record of the gateway that runs, which does\n" +

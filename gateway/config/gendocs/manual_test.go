@@ -12,7 +12,11 @@ import (
 )
 
 func TestTheManualSaysWhatTheCommentsSay(t *testing.T) {
-	got, err := manual("../"+sources[0], "../"+sources[1], "../"+sources[2], "../"+sources[3])
+	var files []string
+	for _, source := range sources {
+		files = append(files, "../"+source)
+	}
+	got, err := manual(files...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,152 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sallyport/gateway/rules"
+	"sallyport/policy/builtin"
+)
+
+// Words of the key pins.
+const (
+	pinsFirstUse = "firstUse"
+	pinsRequired = "required"
+)
+
+// Bounds of a canary, in bytes. A shorter one would be found by chance.
+const (
+	minCanary = 8
+	maxCanary = 256
+)
+
+func (c *Config) checkGuards(p *problems) {
+	if c.Pins != pinsFirstUse && c.Pins != pinsRequired {
+		p.key("pins", "wants %s (a definition is good as it was seen first) or %s (nothing is served that nobody has reviewed)", pinsFirstUse, pinsRequired)
+	}
+	for i, kind := range c.Guards.Content {
+		if !slices.Contains(rules.Kinds, kind) {
+			p.key("guards.content."+strconv.Itoa(i), "no kind of content is called %q%s; there are %s", kind, didYouMean(kind, rules.Kinds), strings.Join(rules.Kinds, ", "))
+		}
+	}
+	for i, marker := range c.Guards.Canaries {
+		if len(marker) < minCanary || len(marker) > maxCanary {
+			p.key("guards.canaries."+strconv.Itoa(i), "has %d bytes; a canary has %d to %d", len(marker), minCanary, maxCanary)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
+		c.Servers[name].checkRules("mcpServers."+name, name, c.dir(), p)
+	}
+}
+
+func didYouMean(name string, known []string) string {
+	if near := nearest(name, known); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+func (s *Server) checkRules(at, name, dir string, p *problems) {
+	for i, l := range s.Labels {
+		if err := rules.KnownLabel(l); err != nil {
+			p.key(at+".labels."+strconv.Itoa(i), "%s", err)
+		}
+	}
+	s.eachItem(func(list, pattern string, labels, content []string, arguments map[string]*Argument) {
+		key := at + "." + list + "." + pattern
+		if own, ok := strings.CutPrefix(pattern, name+"__"); ok && list != "resources" {
+			p.key(key, "is the name at /mcp; write the server's own, %s", own)
+			return
+		}
+		if len(labels)+len(content)+len(arguments) == 0 {
+			p.key(key, "says nothing; give labels, content or arguments")
+			return
+		}
+		e := rules.Entry{Pattern: pattern, Labels: labels, Content: content}
+		one := rules.Config{Tools: []rules.Entry{e}}
+		if _, err := rules.New(one); err != nil {
+			p.key(key, "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("%q: ", pattern)))
+		}
+		for _, argument := range slices.Sorted(maps.Keys(arguments)) {
+			check, err := arguments[argument].check(dir)
+			if err == nil {
+				err = check.Err()
+			}
+			if err != nil {
+				p.key(key+".arguments."+argument, "%s", err)
+			}
+		}
+	})
+}
+
+// eachItem calls each for what is said of tools, resources and prompts, by list and pattern.
+func (s *Server) eachItem(each func(list, pattern string, labels, content []string, arguments map[string]*Argument)) {
+	for _, pattern := range slices.Sorted(maps.Keys(s.Tools)) {
+		t := s.Tools[pattern]
+		each("tools", pattern, t.Labels, t.Content, t.Arguments)
+	}
+	for _, list := range []struct {
+		name  string
+		items map[string]*Item
+	}{{"resources", s.Resources}, {"prompts", s.Prompts}} {
+		for _, pattern := range slices.Sorted(maps.Keys(list.items)) {
+			each(list.name, pattern, list.items[pattern].Labels, list.items[pattern].Content, nil)
+		}
+	}
+}
+
+// check is the argument's check; relative roots are below dir.
+func (a *Argument) check(dir string) (builtin.Check, error) {
+	c := builtin.Check{Kind: a.Kind, Hosts: a.Hosts, Schemes: a.Schemes, Private: a.Private, Domains: a.Domains, Addresses: a.Addresses,
+		Pattern: a.Pattern, MaxLen: a.MaxLen, Dialect: a.Dialect, Optional: a.Optional}
+	for _, root := range a.Within {
+		c.Within = append(c.Within, below(dir, root))
+	}
+	for _, port := range a.Ports {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return c, fmt.Errorf("no port is called %q", port)
+		}
+		c.Ports = append(c.Ports, int(n))
+	}
+	return c, nil
+}
+
+// ruleSets are what the configuration says of the tools of each server. It has been checked.
+func (c *Config) ruleSets() (map[string]*rules.Set, error) {
+	out := make(map[string]*rules.Set, len(c.Servers))
+	for name, s := range c.Servers {
+		said := rules.Config{Labels: s.Labels}
+		var failed error
+		s.eachItem(func(list, pattern string, labels, content []string, arguments map[string]*Argument) {
+			e := rules.Entry{Pattern: pattern, Labels: labels, Content: content, Arguments: make(map[string]builtin.Check, len(arguments))}
+			for argument, a := range arguments {
+				check, err := a.check(c.dir())
+				if err != nil {
+					failed = err
+				}
+				e.Arguments[argument] = check
+			}
+			switch list {
+			case "tools":
+				said.Tools = append(said.Tools, e)
+			case "resources":
+				said.Resources = append(said.Resources, e)
+			default:
+				said.Prompts = append(said.Prompts, e)
+			}
+		})
+		set, err := rules.New(said)
+		if err == nil {
+			err = failed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("server %s: %w", name, err)
+		}
+		out[name] = set
+	}
+	return out, nil
+}
