@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -43,8 +44,8 @@ func BuildListing(era wire.Era, results []PageResult) (*Listing, error) {
 	return build(era, results, nil)
 }
 
-// Refresh is [BuildListing] for a newer answer of the same upstream. The schema of a tool
-// whose definition did not change is taken over from l and not compiled again.
+// Refresh is [BuildListing] for a newer answer of the same upstream. A tool whose definition has the
+// same bytes is taken over from l, and its schemas are not compiled again.
 func (l *Listing) Refresh(results []PageResult) (*Listing, error) {
 	return build(l.Era, results, l.Tools)
 }
@@ -125,11 +126,11 @@ func (b *builder) addTool(name string, raw []byte) {
 		b.Tools[name] = &Tool{Name: name, Raw: twin.Raw, Digest: twin.Digest, Problem: "two tools have this name"}
 		return
 	}
-	compile := b.compile
-	if old, ok := b.known[name]; ok && old.Schema != nil && old.Digest == digest(raw) {
-		compile = func([]byte) (*Schema, error) { return old.Schema, nil }
+	if old, ok := b.known[name]; ok && bytes.Equal(old.Raw, raw) && old.Schema != nil {
+		b.Tools[name] = old
+		return
 	}
-	b.Tools[name] = readTool(b.Era, name, raw, compile)
+	b.Tools[name] = readTool(b.Era, name, raw, b.compile)
 }
 
 func (b *builder) compile(inputSchema []byte) (*Schema, error) {

@@ -36,7 +36,14 @@ func TestToolsThatCannotBeServedSayWhy(t *testing.T) {
 	for _, tt := range []struct{ name, raw, want string }{
 		{"t", tool("t"), ""},
 		{"t", schema(`{}`), ""},
-		{"t", `{"name":"t","title":7,"description":null,"x-vendor":{"Name":1},"inputSchema":{"type":"object"},"outputSchema":{"$ref":"http://x.example/"}}`, ""},
+		{"t", `{"name":"t","title":7,"description":null,"x-vendor":{"Name":1},"inputSchema":{"type":"object"},"outputSchema":null}`, ""},
+		{"t", `{"name":"t","inputSchema":{},"outputSchema":{"$ref":"http://x.example/"}}`, `outputSchema: compile schema: "http://x.example/" refers to something outside the document, which is never loaded`},
+		{"t", `{"name":"t","inputSchema":{},"outputSchema":true}`, "outputSchema is not an object"},
+		{"t", `{"name":"t","inputSchema":{},"outputSchema":` + doubling(30, "anyOf") + `}`, "outputSchema: compile schema: its branches multiply"},
+		{"t", `{"name":"t","inputSchema":{},"description":"a\u001b[2Kb"}`, `"/description": U+001B, a control character, at byte 1`},
+		{"t", `{"name":"t","inputSchema":{"properties":{"p":{"enum":["a","\u202eb"]}}}}`, `"/inputSchema/properties/p/enum/1": U+202E, which turns the direction of writing, at byte 0`},
+		{"t", `{"name":"t","inputSchema":{"properties":{"p\udb40\udc41":{}}}}`, `U+E0041, a tag character, which nobody sees, at byte 1`},
+		{"t", "{\"name\":\"t\",\"inputSchema\":{},\"_meta\":{\"x\":\"\u009b\"}}", `"/_meta/x": U+009B, a control character, at byte 0`},
 		{strings.Repeat("n", 128), tool(strings.Repeat("n", 128)), ""},
 		{strings.Repeat("n", 129), tool(strings.Repeat("n", 129)), "the name has 129 characters; the limit is 128"},
 		{"a b", tool("a b"), `the name "a b" has characters outside A-Z a-z 0-9 _ - .`},
@@ -87,7 +94,7 @@ func TestToolsThatCannotBeServedSayWhy(t *testing.T) {
 func TestToolsKeepWhatTheirServerWrote(t *testing.T) {
 	raw := `{ "title":"T\u00e4", "name":"t" ,"inputSchema": {"type":"object","properties":{"Path":{"type":"string","x-mcp-header":"P"}}}, "annotations":{"readOnlyHint" : true} }`
 	got := listing(t, wire.Modern, page(raw)).Tools["t"]
-	sum := sha256.Sum256([]byte(raw))
+	sum := sha256.Sum256([]byte(`{"annotations":{"readOnlyHint":true},"inputSchema":{"properties":{"Path":{"type":"string","x-mcp-header":"P"}},"type":"object"},"name":"t","title":"Tä"}`))
 	if got.Problem != "" || got.Title != "Tä" || string(got.Raw) != raw || string(got.Annotations) != `{"readOnlyHint" : true}` || got.Digest != "sha256:"+hex.EncodeToString(sum[:]) {
 		t.Errorf("tool = %+v", got)
 	}
@@ -97,6 +104,19 @@ func TestToolsKeepWhatTheirServerWrote(t *testing.T) {
 	legacy := listing(t, wire.Legacy, page(`{"name":"t","inputSchema":{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}}`)).Tools["t"]
 	if legacy.Problem != "" || legacy.Bindings != nil {
 		t.Errorf("the older protocol has no x-mcp-header: %+v", legacy)
+	}
+}
+
+func TestStructuredResultsHaveASchemaOfTheirOwn(t *testing.T) {
+	got := listing(t, wire.Modern, page(`{"name":"t","inputSchema":{},"outputSchema":{"type":"object","required":["n"]}}`, tool("plain"))).Tools
+	if err := got["t"].Output.Validate([]byte(`{"n":1}`)); err != nil {
+		t.Error(err)
+	}
+	if got["t"].Output.Validate([]byte(`{}`)) == nil {
+		t.Error("a result without what the schema wants is accepted")
+	}
+	if got["plain"].Output != nil {
+		t.Error("a tool without outputSchema has one")
 	}
 }
 
@@ -185,8 +205,8 @@ func TestRefreshTakesOverWhatDidNotChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.Tools["a"].Schema != old.Tools["a"].Schema {
-		t.Error("the schema of a was compiled again")
+	if l.Tools["a"] != old.Tools["a"] {
+		t.Error("a was read again")
 	}
 	if l.Tools["b"].Schema.Validate([]byte(`{}`)) == nil || l.Tools["b"].Digest == old.Tools["b"].Digest {
 		t.Error("b is still the old tool")

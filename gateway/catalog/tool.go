@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -15,10 +13,14 @@ type Tool struct {
 	Name, Title string
 	Raw         []byte          // the exact bytes of the definition
 	Annotations json.RawMessage // nil when absent; the upstream's word, untrusted
-	Digest      string          // "sha256:" and the hex digest of Raw
+	Digest      string          // of the canonical form of Raw, see [Digest]
 
 	// Schema checks the arguments. It is nil if and only if Problem is set.
 	Schema *Schema
+
+	// Output checks structured results. It is nil where the definition has no outputSchema, and
+	// where Problem is set.
+	Output *Schema
 
 	// Bindings says which arguments travel in headers as well. Only the modern protocol
 	// knows them; they are nil on a legacy listing.
@@ -53,10 +55,10 @@ type compileFunc func(inputSchema []byte) (*Schema, error)
 
 // readTool reads the definition in raw. What is wrong with it ends up in Problem.
 func readTool(era wire.Era, name string, raw []byte, compile compileFunc) *Tool {
-	t := &Tool{Name: name, Raw: raw, Digest: digest(raw)}
+	t := &Tool{Name: name, Raw: raw, Digest: Digest(raw)}
 	if err := t.read(era, compile); err != nil {
 		t.Problem = err.Error()
-		t.Schema, t.Bindings, t.Props = nil, nil, nil
+		t.Schema, t.Output, t.Bindings, t.Props = nil, nil, nil, nil
 	}
 	return t
 }
@@ -72,7 +74,10 @@ func (t *Tool) read(era wire.Era, compile compileFunc) error {
 	if err != nil {
 		return fmt.Errorf("the definition is not an object")
 	}
-	var schema []byte
+	if err := CheckSteering(t.Raw); err != nil {
+		return err
+	}
+	var schema, output []byte
 	for _, m := range members {
 		value := m.Value().Of(t.Raw)
 		switch m.Name {
@@ -83,6 +88,8 @@ func (t *Tool) read(era wire.Era, compile compileFunc) error {
 			t.Annotations = json.RawMessage(value)
 		case "inputSchema":
 			schema = value
+		case "outputSchema":
+			output = value
 		default:
 			if key, clash := imitates(m.Name); clash {
 				return fmt.Errorf("member %s would be read as %q by a client that ignores case", quoteName(m.Name), key)
@@ -92,7 +99,26 @@ func (t *Tool) read(era wire.Era, compile compileFunc) error {
 	if schema == nil {
 		return fmt.Errorf("inputSchema is missing")
 	}
+	if err := t.readOutput(output, compile); err != nil {
+		return err
+	}
 	return t.readSchema(era, schema, compile)
+}
+
+// readOutput compiles the schema of results. null stands for none: some servers write what they
+// do not have.
+func (t *Tool) readOutput(schema []byte, compile compileFunc) error {
+	if schema == nil || string(schema) == "null" {
+		return nil
+	}
+	if schema[0] != '{' {
+		return fmt.Errorf("outputSchema is not an object")
+	}
+	var err error
+	if t.Output, err = compile(schema); err != nil {
+		return fmt.Errorf("outputSchema: %w", err)
+	}
+	return nil
 }
 
 func (t *Tool) readSchema(era wire.Era, schema []byte, compile compileFunc) error {
@@ -142,9 +168,4 @@ func checkName(name string) error {
 		}
 	}
 	return nil
-}
-
-func digest(b []byte) string {
-	sum := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(sum[:])
 }
