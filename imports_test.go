@@ -116,7 +116,7 @@ var rooms = []room{
 	},
 	{
 		path:   "sallyport/gateway/catalog",
-		ours:   []string{strict, "sallyport/gateway/wire"},
+		ours:   []string{strict, "sallyport/gateway/wire", "sallyport/gateway/guard/hidden"},
 		others: []string{jsonschema},
 		barred: []string{"net/http"},
 		reason: "tool definitions come from servers that are not trusted; reading them must reach nothing",
@@ -126,6 +126,13 @@ var rooms = []room{
 		ours:   []string{strict, "sallyport/gateway/wire", "sallyport/gateway/catalog"},
 		barred: []string{"net", "net/http"},
 		reason: "it makes names of names; who may use them is asked elsewhere",
+	},
+	{
+		path:   "sallyport/gateway/pin",
+		ours:   []string{strict, "sallyport/gateway/wire", "sallyport/gateway/catalog", "sallyport/gateway/guard/hidden"},
+		others: []string{yaml},
+		barred: []string{"net", "net/http"},
+		reason: "it keeps what servers say of themselves and compares it; looking at hostile definitions must reach nothing",
 	},
 	{
 		path:   "sallyport/gateway/rules",

@@ -256,7 +256,7 @@ func (x *exchange) resolveName(who *identity.Principal, rt *route) error {
 		x.rec.Tool = name
 		return x.find(rt, name)
 	}
-	return nil
+	return x.offPin(rt)
 }
 
 // find looks the tool up in the catalogue. A tool with a problem is as good as none; of a

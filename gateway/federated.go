@@ -113,7 +113,7 @@ func (x *exchange) resolveAll(who *identity.Principal, msg *wire.Message) (route
 		rt.listing = c.byEra[c.nearest(msg.Era)]
 	}
 	if msg.Method != wire.MethodToolsCall {
-		return rt, nil
+		return rt, x.offPin(&rt)
 	}
 	x.rec.Tool = clip(own)
 	return rt, x.find(&rt, own)

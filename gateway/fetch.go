@@ -15,30 +15,31 @@ import (
 )
 
 // fetchModern reports whether the server speaks the era, and why there is no list.
-func (s *Server) fetchModern(ctx context.Context, next *catalogue) (speaks bool, err error) {
+func (s *Server) fetchModern(ctx context.Context, next *catalogue) (h *heard, speaks bool, err error) {
 	reply, err := s.askResult(ctx, AskDiscover())
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
-	return true, s.fetchOffer(ctx, next, asking{era: wire.Modern}, reply.result)
+	h, next.ttl, err = s.fetchOffer(ctx, asking{era: wire.Modern}, reply.result)
+	return h, true, err
 }
 
-func (s *Server) fetchLegacy(ctx context.Context, next *catalogue) (speaks bool, err error) {
+func (s *Server) fetchLegacy(ctx context.Context) (h *heard, speaks bool, err error) {
 	reply, err := s.askResult(ctx, AskInitialize(Capabilities{}))
 	if err != nil {
-		return false, err
+		return nil, false, err
 	}
 	version := textAt(reply.result, "protocolVersion")
 	if told, err := s.Upstream.Ask(ctx, TellInitialized(reply.session).In(version)); err == nil {
 		_ = told.Body.Close()
 	}
-	err = s.fetchOffer(ctx, next, asking{wire.Legacy, reply.session, version}, reply.result)
+	h, _, err = s.fetchOffer(ctx, asking{wire.Legacy, reply.session, version}, reply.result)
 	if reply.session != "" {
 		if ended, err := s.Upstream.Ask(ctx, EndSession(reply.session).In(version)); err == nil {
 			_ = ended.Body.Close()
 		}
 	}
-	return true, err
+	return h, true, err
 }
 
 // asking is how a list is asked for.
@@ -80,28 +81,24 @@ func valueOf(obj []byte, name string) []byte {
 
 // fetchOffer asks for all that the server has; hello is its answer to the first question. What
 // cannot be listed beside the tools is missing, and fails nothing.
-func (s *Server) fetchOffer(ctx context.Context, next *catalogue, how asking, hello []byte) error {
-	era := how.era
+func (s *Server) fetchOffer(ctx context.Context, how asking, hello []byte) (*heard, time.Duration, error) {
 	pages, ttl, err := s.fetchList(ctx, wire.MethodToolsList, how)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	if next.byEra[era], err = s.build(era, pages); err != nil {
-		return err
+	h := &heard{offers: offer{completions: offers(hello, "completions"), logging: offers(hello, "logging")}}
+	h.Tools = pages
+	if span, ok := strictjson.Find(hello, "instructions"); ok && span.Of(hello)[0] == '"' {
+		h.Instructions = span.Of(hello)
 	}
-	if era == wire.Modern {
-		next.ttl = ttl
-	}
-	o := &offer{completions: offers(hello, "completions"), logging: offers(hello, "logging")}
 	if offers(hello, "prompts") {
-		o.prompts = s.fetchPages(ctx, wire.MethodPromptsList, how)
+		h.Prompts = s.fetchPages(ctx, wire.MethodPromptsList, how)
 	}
 	if offers(hello, "resources") {
-		o.resources = s.fetchPages(ctx, wire.MethodResList, how)
-		o.templates = s.fetchPages(ctx, wire.MethodResTemplates, how)
+		h.resources = s.fetchPages(ctx, wire.MethodResList, how)
+		h.Templates = s.fetchPages(ctx, wire.MethodResTemplates, how)
 	}
-	next.offers[era] = o
-	return nil
+	return h, ttl, nil
 }
 
 // offers reports whether the capabilities in a handshake's result name one.
@@ -114,18 +111,25 @@ func offers(hello []byte, name string) bool {
 	return ok
 }
 
-// fetchPages fetches a list other than that of the tools.
-func (s *Server) fetchPages(ctx context.Context, method string, how asking) []*catalog.Page {
+// fetchPages fetches a list other than that of the tools; nil where that fails.
+func (s *Server) fetchPages(ctx context.Context, method string, how asking) []catalog.PageResult {
 	results, _, err := s.fetchList(ctx, method, how)
-	var pages []*catalog.Page
-	for _, r := range results {
-		page, perr := catalog.ParsePage(r.Result, listMember(method))
-		if err = errors.Join(err, perr); perr == nil {
-			pages = append(pages, page)
-		}
-	}
 	if err != nil {
 		s.log.Warn("list not fetched", slog.String("method", method), slog.Any("error", err))
+	}
+	return results
+}
+
+// parse reads the pages of a list other than that of the tools.
+func (s *Server) parse(method string, results []catalog.PageResult) []*catalog.Page {
+	var pages []*catalog.Page
+	for _, r := range results {
+		page, err := catalog.ParsePage(r.Result, listMember(method))
+		if err != nil {
+			s.log.Warn("list not read", slog.String("method", method), slog.Any("error", err))
+			continue
+		}
+		pages = append(pages, page)
 	}
 	return pages
 }

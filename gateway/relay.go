@@ -80,6 +80,9 @@ func (r *relay) response(reply *wire.Reply) ([]byte, error) {
 	if member := listMember(r.msg.Method); member != "" {
 		return r.list(reply, member)
 	}
+	if r.msg.Method == wire.MethodInitialize || r.msg.Method == wire.MethodDiscover {
+		return r.call.server.introduce(r.msg.Era, reply), nil
+	}
 	if reply.TaskID != "" && r.call.all {
 		return nil, refuse(CodeUnavailable, "the server began a task; tasks are not served at /mcp: use /mcp/%s", r.call.server.Name)
 	}
@@ -237,6 +240,9 @@ func (r *relay) event(ev wire.Event) ([]byte, error) {
 // that using it would ask.
 func (r *relay) list(reply *wire.Reply, member string) ([]byte, error) {
 	page, err := catalog.ParsePage(reply.Result, member)
+	if err == nil {
+		page, err = catalog.ParsePage(r.call.server.pinnedPage(r.msg.Era, member, page), member)
+	}
 	if err != nil {
 		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: %w", ErrGarbage, err))
 	}

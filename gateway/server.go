@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/pin"
 	"sallyport/gateway/wire"
 )
 
@@ -25,6 +26,10 @@ type Server struct {
 	// speaks. Upstream where there is none.
 	Link Link
 
+	// Pins are the server's pinned definitions (pin.Store.Server). With them clients see nothing
+	// else; without them they see what the server says now. Set before the first refresh.
+	Pins *pin.Pins
+
 	log       *slog.Logger
 	catalogue atomic.Pointer[catalogue]
 	wake      chan struct{} // holds at most one request for a refresh
@@ -34,6 +39,7 @@ type Server struct {
 	started    bool       // Run has been here
 	lastError  atomic.Pointer[error]
 	down       atomic.Bool                  // the newest refresh found it in no era
+	newest     atomic.Int64                 // when news asked for a refresh
 	changed    atomic.Pointer[func(change)] // told of every change that a client could see
 }
 
@@ -241,8 +247,10 @@ func (s *Server) refresh(ctx context.Context) error {
 	next := &catalogue{}
 	speaks := [2]bool{}
 	var failed [2]error
-	speaks[wire.Modern], failed[wire.Modern] = s.fetchModern(ctx, next)
-	speaks[wire.Legacy], failed[wire.Legacy] = s.fetchLegacy(ctx, next)
+	var all [2]*heard
+	all[wire.Modern], speaks[wire.Modern], failed[wire.Modern] = s.fetchModern(ctx, next)
+	all[wire.Legacy], speaks[wire.Legacy], failed[wire.Legacy] = s.fetchLegacy(ctx)
+	s.settle(next, all, &failed)
 	var errs []error
 	for era, err := range failed {
 		// An era that the server does not have is no failure, and one whose list could not be
