@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # outside.
 PACKAGES = $$(go list ./... | grep -v '/test/e2e$$')
 
-.PHONY: help build test lint unit fuzz e2e e2e-tools test-claude bench demo docs
+.PHONY: help build test lint unit fuzz e2e e2e-tools test-claude phishing bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,10 @@ e2e: build e2e-tools ## the real binary with real clients, servers and attacks
 test-claude: build $(CLIENTS) $(EVERYTHING) $(CLAUDE) ## a real Claude Code, with a scripted model, through the gateway
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport E2E_CLAUDE=$(dir $(CLAUDE)) go test -count=1 -timeout 10m -run '^TestClaude' ./test/e2e
 
+phishing: build $(CLIENTS) $(CLAUDE) ## a real Claude Code that obeys a phishing message, without and with the gateway; PHISHING_JSON=FILE keeps the numbers
+	go build -o $(CACHE)/bin/phishing ./test/phishing
+	$(CACHE)/bin/phishing -sallyport $(CURDIR)/bin/sallyport -claude $(dir $(CLAUDE)) -clients $(dir $(CLIENTS)) $(PHISHINGFLAGS)
+
 # The lock file pins each package by its digest. No install script of a package runs.
 $(CLIENTS): test/e2e/clients/package.json test/e2e/clients/package-lock.json
 	@command -v npm >/dev/null || { echo "the end-to-end tests need npm (any version; Node itself comes as a package)"; exit 1; }
@@ -78,7 +82,7 @@ $(IDP): $(wildcard test/e2e/idp/*)
 # Claude Code is not free software: it is fetched for this test, by who runs it, and is no
 # dependency of anything.
 $(CLAUDE):
-	@command -v npm >/dev/null || { echo "make test-claude needs npm"; exit 1; }
+	@command -v npm >/dev/null || { echo "Claude Code comes by npm: install npm (any version)"; exit 1; }
 	mkdir -p $(@D) && cd $(@D) && npm install --prefix . --ignore-scripts --no-audit --no-fund --no-save --loglevel=error @anthropic-ai/claude-code@$(CLAUDE_VERSION)
 	touch $@
 
