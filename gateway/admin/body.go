@@ -26,6 +26,8 @@ const (
 	pathHold     = "/v1/hold"
 	pathWhoami   = "/v1/whoami"
 	pathMeasures = "/v1/measures"
+	pathPins     = "/v1/pins"
+	pathReview   = "/v1/pins/review"
 )
 
 const (

@@ -51,6 +51,7 @@ type Options struct {
 	Local     func() []LocalRule // asked at each request; of rules for one user the first counts
 	PublicURL string             // told to callers, and the issuer of their subjects
 	Measures  Measures           // nil: manifests are not kept here
+	Pins      Pins               // nil: definitions are not kept here
 	Log       *slog.Logger
 
 	peer func(*net.UnixConn) (peer, error) // tests only: the kernel cannot be asked to lie
@@ -114,6 +115,8 @@ var acts = map[string]map[string]act{
 	pathHold:     {http.MethodPost: (*server).hold},
 	pathWhoami:   {http.MethodGet: (*server).whoami},
 	pathMeasures: {http.MethodPost: (*server).approve, http.MethodGet: (*server).measures},
+	pathPins:     {http.MethodPost: (*server).look},
+	pathReview:   {http.MethodPost: (*server).review},
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
