@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 
+	"sallyport/gateway/guard/hidden"
 	"sallyport/internal/strictjson"
 )
 
@@ -19,8 +21,8 @@ func CheckSteering(doc []byte) error {
 	}
 	return EachText(doc, func(pointer, text string) error {
 		for i, r := range text {
-			if what := steers(r); what != "" {
-				return fmt.Errorf("%s: U+%04X, %s, at byte %d", place(pointer), r, what, i)
+			if steers(r) {
+				return fmt.Errorf("%s: %s at byte %d", Place(pointer), hidden.Name(r), i)
 			}
 		}
 		return nil
@@ -38,26 +40,25 @@ func plainText(doc []byte) bool {
 	return !bytes.Contains(doc, []byte(`\u`)) && !bytes.Contains(doc, []byte(`\b`)) && !bytes.Contains(doc, []byte(`\f`))
 }
 
-func steers(r rune) string {
+func steers(r rune) bool {
 	switch {
 	case r == '\t', r == '\n', r == '\r':
-		return ""
-	case r < ' ', 0x7f <= r && r <= 0x9f:
-		return "a control character"
-	case r == 0x061c, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069:
-		return "which turns the direction of writing"
-	case 0xe0000 <= r && r <= 0xe007f:
-		return "a tag character, which nobody sees"
+		return false
+	case r < ' ', 0x7f <= r && r <= 0x9f, // control characters
+		r == 0x061c, 0x202a <= r && r <= 0x202e, 0x2066 <= r && r <= 0x2069, // direction
+		0xe0000 <= r && r <= 0xe007f: // tags
+		return true
 	}
-	return ""
+	return false
 }
 
-// place names where a text stands for a person.
-func place(pointer string) string {
+// Place names the place in a document that a JSON pointer leads to, for a person: bounded, and in
+// characters that are seen.
+func Place(pointer string) string {
 	if pointer == "" {
 		return "the text"
 	}
-	return strconv.QuoteToASCII(truncate(pointer, maxQuoted))
+	return strings.Trim(strconv.QuoteToASCII(truncate(strings.ReplaceAll(pointer[1:], "/", "."), maxQuoted)), `"`)
 }
 
 // EachText calls f for each string in a JSON value that has passed the strict check, the names of

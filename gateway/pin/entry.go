@@ -21,11 +21,21 @@ type version struct {
 	digest   string
 	first    time.Time // when it was seen first
 	reviewed *Review   // nil: by nobody
-	eras     [2]bool   // only while the file is read and written
+	unseen   bool      // it has text that a reader does not see
+	steers   bool      // it has characters for which it is never served
+	saved    bool      // the file has it
+	eras     [2]bool   // only while the file is read
 }
 
 func newVersion(raw []byte, digest string, now time.Time) *version {
-	return &version{raw: bytes.Clone(raw), digest: digest, first: now.UTC().Truncate(time.Second)}
+	v := &version{raw: bytes.Clone(raw), digest: digest, first: now.UTC().Truncate(time.Second)}
+	v.inspect()
+	return v
+}
+
+// inspect looks once at what does not change.
+func (v *version) inspect() {
+	v.unseen, v.steers = unseen(v.raw) != nil, catalog.CheckSteering(v.raw) != nil
 }
 
 // is reports whether raw says the same.
@@ -76,13 +86,24 @@ func (e *entry) all() []*version {
 	return out
 }
 
+// off reports that what the era shows is not what is pinned.
+func (e *entry) off(era wire.Era) bool { return e.pending[era] != nil || e.problem[era] != "" }
+
 // serves returns what may be served of the entry in an era, or nil.
 func (e *entry) serves(era wire.Era, mode Mode) *version {
-	v := e.pin[era]
-	if v == nil || !e.present[era] || e.pending[era] != nil || e.problem[era] != "" {
+	if e == nil || !e.present[era] {
 		return nil
 	}
-	if v.reviewed == nil && (mode != FirstUse || unseen(v.raw) != nil) || catalog.CheckSteering(v.raw) != nil {
+	return e.wouldServe(era, mode)
+}
+
+// wouldServe is serves of an entry that the server shows.
+func (e *entry) wouldServe(era wire.Era, mode Mode) *version {
+	v := e.pin[era]
+	if v == nil || !v.saved || e.off(era) {
+		return nil
+	}
+	if v.reviewed == nil && (mode != FirstUse || v.unseen) || v.steers {
 		return nil
 	}
 	return v

@@ -69,8 +69,8 @@ func (s Selection) has(server string, k key) bool {
 
 // List returns what is known of the definitions that are selected, in the order of their names.
 func (s *Store) List(of Selection) []Entry {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	names := s.names()
 	var out []Entry
 	for server, known := range s.servers {
@@ -80,11 +80,15 @@ func (s *Store) List(of Selection) []Entry {
 			}
 		}
 	}
+	sortEntries(out)
+	return out
+}
+
+func sortEntries(out []Entry) {
 	slices.SortFunc(out, func(a, b Entry) int {
 		return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(kindOrder(a.Kind), kindOrder(b.Kind)), cmp.Compare(a.Name, b.Name),
 			slices.Compare(b.Eras, a.Eras))
 	})
-	return out
 }
 
 func kindOrder(kind string) Kind {
@@ -115,34 +119,35 @@ func (s *Store) inEra(server string, k key, e *entry, era wire.Era, names *names
 	if pin == nil && pending == nil && e.problem[era] == "" {
 		return nil
 	}
-	out := &Entry{Server: server, Kind: k.kind.String(), Name: k.name, Eras: []string{era.String()}, Served: e.serves(era, s.mode) != nil}
-	look := pin
+	there := e.present[era] || !s.servers[server].looked[look{k.kind, era}] // what no list has said yet is not gone
+	out := &Entry{Server: server, Kind: k.kind.String(), Name: k.name, Eras: []string{era.String()},
+		Served: there && e.wouldServe(era, s.mode) != nil, State: stateOf(e, era, there)}
+	shown := pin
 	if pin != nil {
 		out.Digest, out.First, out.Review, out.Pinned = pin.digest, pin.first.Format(time.RFC3339), pin.reviewed, pin.raw
 	}
 	if pending != nil {
-		out.Seen, out.Current, look = pending.digest, pending.raw, pending
+		out.Seen, out.Current, shown = pending.digest, pending.raw, pending
 	}
-	if look != nil {
-		out.Problem = problemOf(k, era, look.raw)
-		out.Findings = names.findings(server, k, look)
+	if shown != nil {
+		out.Problem = problemOf(k, era, shown.raw)
+		out.Findings = names.findings(server, k, shown)
 	}
 	out.Problem = cmp.Or(e.problem[era], out.Problem)
-	out.State = stateOf(e, era)
 	if out.Problem != "" && out.State != Changed {
 		out.State, out.Served = Hidden, false
 	}
 	return out
 }
 
-func stateOf(e *entry, era wire.Era) State {
+func stateOf(e *entry, era wire.Era, there bool) State {
 	pin := e.pin[era]
 	switch {
 	case e.off(era) && e.pinned():
 		return Changed
 	case e.off(era):
 		return New
-	case !e.present[era]:
+	case !there:
 		return Gone
 	case pin.reviewed != nil:
 		return Reviewed

@@ -89,7 +89,7 @@ func (r reader) document(doc *yaml.Node, servers map[string]*server) error {
 			return nil
 		case "servers":
 			return r.mapping(v, "servers", func(k, v *yaml.Node) error {
-				s := &server{entries: map[key]*entry{}}
+				s := newServer()
 				servers[k.Value] = s
 				return r.server(v, k.Value, s)
 			})
@@ -169,7 +169,7 @@ func (r reader) versions(n *yaml.Node, what string, s *server, k key) error {
 	return nil
 }
 
-// scalars are the keys of one definition that hold plain text.
+// versionKeys are the keys of one definition.
 var versionKeys = []string{"eras", "pending", "digest", "first", "reviewed", "definition", "text", "exact"}
 
 func (r reader) version(n *yaml.Node, what string, k key) (v *version, pending bool, err error) {
@@ -206,7 +206,8 @@ func (r reader) version(n *yaml.Node, what string, k key) (v *version, pending b
 	if v.raw, err = r.definition(n, has, what, k); err != nil {
 		return nil, false, err
 	}
-	v.digest = catalog.Digest(v.raw)
+	v.digest, v.saved = catalog.Digest(v.raw), true
+	v.inspect()
 	if d := has["digest"]; d == nil || d.Value != v.digest {
 		if d == nil {
 			d = n

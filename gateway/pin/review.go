@@ -6,13 +6,20 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
-	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
 )
 
 // ErrRefused is wrapped by a review that cannot be: the answer is no.
-var ErrRefused = errors.New("not approved")
+var ErrRefused error = refused{}
+
+type refused struct{}
+
+func (refused) Error() string { return "not approved" }
+
+// Refused tells whoever does not know this package that the answer is no.
+func (refused) Refused() bool { return true }
 
 // Approve makes what the server has shown last under the selected names what is pinned, reviewed
 // by who, and returns what it has approved. With a digest it takes nothing but the definition that
@@ -25,33 +32,49 @@ func (s *Store) Approve(ctx context.Context, who string, of Selection, digest st
 	if who == "" {
 		return nil, errors.New("approve: by whom?")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.acting.Lock()
+	defer s.acting.Unlock()
+	s.mu.RLock()
 	todo, err := s.choose(of, digest)
+	s.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
-	review := &Review{By: who, At: s.o.Now().UTC()}
 	for _, c := range todo {
 		if err := s.record(ctx, who, of, c); err != nil {
 			return nil, err
 		}
 	}
-	undo := s.take(todo, review)
-	if err := s.write(); err != nil {
-		undo()
-		return nil, err
+	review := &Review{By: who, At: s.o.Now().UTC().Truncate(time.Second)}
+	s.mu.Lock()
+	undo := take(todo, review)
+	data := s.marshal()
+	undo() // until the file has it
+	s.mu.Unlock()
+	if err := writeFile(s.path, data); err != nil {
+		return nil, fmt.Errorf("write pins %s: %w", s.path, err)
 	}
 	s.dirty = false
-	names := s.names()
-	var out []Entry
+	s.mu.Lock()
+	take(todo, review)
+	out := s.approved(todo)
+	s.mu.Unlock()
 	servers := map[string]bool{}
 	for _, c := range todo {
 		servers[c.server] = true
-		out = append(out, s.describe(c.server, c.key, c.entry, names)...)
 	}
 	s.changed(slices.Collect(maps.Keys(servers))...)
 	return out, nil
+}
+
+func (s *Store) approved(todo []choice) []Entry {
+	names := s.names()
+	var out []Entry
+	for _, c := range todo {
+		out = append(out, s.describe(c.server, c.key, c.entry, names)...)
+	}
+	sortEntries(out)
+	return out
 }
 
 // choice is one name to be approved, with the version for each era; nil keeps what is there.
@@ -80,21 +103,16 @@ func (s *Store) choose(of Selection, digest string) ([]choice, error) {
 				}
 				continue
 			}
-			some := false
 			for era := range c.take {
-				v := e.pending[era]
-				if v == nil {
-					v = e.pin[era]
+				v := s.candidate(server, c, wire.Era(era), of.Named)
+				if v != nil {
+					shown = append(shown, v.digest)
 				}
-				if v == nil {
-					continue
-				}
-				shown = append(shown, v.digest)
-				if digest == "" || v.digest == digest {
-					c.take[era], some = v, true
+				if v != nil && (digest == "" || v.digest == digest) {
+					c.take[era] = v
 				}
 			}
-			if some {
+			if c.take != [2]*version{} {
 				todo = append(todo, c)
 			}
 		}
@@ -107,6 +125,20 @@ func (s *Store) choose(of Selection, digest string) ([]choice, error) {
 		return nil, fmt.Errorf("%w: what is there now is %v, not %s; look at it with `sallyport tools diff`", ErrRefused, slices.Compact(shown), digest)
 	}
 	return todo, nil
+}
+
+// candidate is what a review would take in an era. A review of many takes what is there now and was
+// not reviewed yet.
+func (s *Store) candidate(server string, c choice, era wire.Era, named bool) *version {
+	e := c.entry
+	if v := e.pending[era]; v != nil {
+		return v
+	}
+	gone := s.servers[server].looked[look{c.key.kind, era}] && !e.present[era]
+	if v := e.pin[era]; named || v != nil && v.reviewed == nil && !gone {
+		return v
+	}
+	return nil
 }
 
 // unfit says why what was seen last cannot be approved, or "".
@@ -122,8 +154,8 @@ func (e *entry) unfit(k key) string {
 		if v == nil {
 			continue
 		}
-		if err := catalog.CheckSteering(v.raw); err != nil {
-			return err.Error()
+		if v.steers {
+			return problemOf(k, wire.Era(era), v.raw)
 		}
 	}
 	return ""
@@ -153,7 +185,7 @@ func (s *Store) record(ctx context.Context, who string, of Selection, c choice) 
 }
 
 // take applies the choices and returns what takes them back.
-func (s *Store) take(todo []choice, review *Review) (undo func()) {
+func take(todo []choice, review *Review) (undo func()) {
 	var undos []func()
 	for _, c := range todo {
 		e, old := c.entry, *c.entry
@@ -162,9 +194,9 @@ func (s *Store) take(todo []choice, review *Review) (undo func()) {
 			if v == nil {
 				continue
 			}
-			was := v.reviewed
-			undos = append(undos, func() { v.reviewed = was })
-			v.reviewed = review
+			reviewed, saved := v.reviewed, v.saved
+			undos = append(undos, func() { v.reviewed, v.saved = reviewed, saved })
+			v.reviewed, v.saved = review, true
 			e.pin[era], e.pending[era] = v, nil
 		}
 	}

@@ -3,6 +3,8 @@ package pin
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/wire"
@@ -33,17 +35,23 @@ const (
 // one era does not get a second first sight in the other, unless both come in one call.
 func (p *Pins) See(in [2]*Shown) (out [2]*Shown) {
 	s := p.store
+	s.acting.Lock()
+	defer s.acting.Unlock()
+	r := s.round(p.name)
 	s.mu.Lock()
-	r := round{store: s, name: p.name, entries: s.of(p.name).entries, fresh: map[key]bool{}, events: map[key]*Event{}}
-	for _, e := range r.entries {
-		r.size += e.size()
-	}
 	for _, era := range []wire.Era{wire.Modern, wire.Legacy} {
 		if in[era] != nil {
-			r.look(era, in[era])
+			r.hear(era, in[era])
 		}
 	}
-	r.save()
+	var data []byte
+	if s.dirty {
+		data = s.marshal()
+	}
+	s.mu.Unlock()
+	err := r.write(data)
+	s.mu.Lock()
+	r.settle(err)
 	for era := range in {
 		if in[era] != nil {
 			out[era] = r.show(wire.Era(era), in[era])
@@ -54,6 +62,20 @@ func (p *Pins) See(in [2]*Shown) (out [2]*Shown) {
 		s.tell(*r.events[e])
 	}
 	return out
+}
+
+// round begins a See.
+func (s *Store) round(name string) *round {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.servers[name] == nil {
+		s.servers[name] = newServer()
+	}
+	r := &round{store: s, name: name, server: s.servers[name], fresh: map[key]bool{}, events: map[key]*Event{}}
+	for _, e := range r.entries {
+		r.size += e.size()
+	}
+	return r
 }
 
 // tell logs an event and passes it on.
@@ -70,19 +92,19 @@ func (s *Store) tell(e Event) {
 	}
 }
 
-// round is one See. The store's lock is held while it lives.
+// round is one See. The store's acting is held while it lives.
 type round struct {
-	store   *Store
-	name    string
-	entries map[key]*entry
-	size    int          // of what is kept of the server
-	fresh   map[key]bool // pinned in this round, at first sight
-	events  map[key]*Event
-	order   []key // of events
+	*server
+	store  *Store
+	name   string
+	size   int          // of what is kept of the server
+	fresh  map[key]bool // pinned in this round, at first sight
+	events map[key]*Event
+	order  []key // of events
 }
 
-// look compares what an era has shown with what is pinned.
-func (r *round) look(era wire.Era, shown *Shown) {
+// hear compares what an era has shown with what is pinned.
+func (r *round) hear(era wire.Era, shown *Shown) {
 	for kind, pages := range shown.lists() {
 		if *pages == nil {
 			continue
@@ -101,9 +123,11 @@ func (r *round) look(era wire.Era, shown *Shown) {
 			}
 		}
 		if seen != nil {
+			r.looked[look{kind, era}] = true
 			r.compare(era, kind, seen)
 		}
 	}
+	r.looked[look{Instructions, era}] = true
 	instructions := map[string][][]byte{}
 	if len(shown.Instructions) > 0 {
 		instructions[""] = [][]byte{shown.Instructions}
@@ -118,8 +142,8 @@ func (r *round) compare(era wire.Era, kind Kind, seen map[string][][]byte) {
 			r.gone(era, k, e)
 		}
 	}
-	for name, raws := range seen {
-		k := key{kind, name}
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		k, raws := key{kind, name}, seen[name]
 		e := r.entries[k]
 		if e == nil {
 			e = &entry{}
@@ -159,9 +183,8 @@ func (r *round) judge(era wire.Era, k key, e *entry, raw []byte) {
 		e.pending[era] = nil
 		return
 	}
-	admit := r.first(era, k, e) && unseen(raw) == nil
-	v := e.pending[era]
-	if v.is(raw) && !admit {
+	v, first := e.pending[era], r.first(era, k, e)
+	if v.is(raw) && (!first || v.unseen) {
 		return
 	}
 	if !v.is(raw) {
@@ -175,7 +198,7 @@ func (r *round) judge(era wire.Era, k key, e *entry, raw []byte) {
 		r.size += len(raw) + overhead
 	}
 	r.store.dirty = true
-	if !admit {
+	if !first || v.unseen {
 		e.pending[era] = v
 		return
 	}
@@ -197,9 +220,6 @@ func (r *round) room(raw []byte) string {
 	}
 	return ""
 }
-
-// off reports that what the era shows is not what is pinned.
-func (e *entry) off(era wire.Era) bool { return e.pending[era] != nil || e.problem[era] != "" }
 
 // note keeps the event of a definition that has left its pin or come back.
 func (r *round) note(era wire.Era, k key, e *entry, was bool) {
@@ -230,20 +250,31 @@ func (r *round) note(era wire.Era, k key, e *entry, was bool) {
 	r.events[k] = ev
 }
 
-// save writes the file where anything is new. Where it cannot be written, what was pinned in this
-// round is not pinned.
-func (r *round) save() {
-	if !r.store.dirty {
-		return
+// write writes the file where anything is new.
+func (r *round) write(data []byte) error {
+	if data == nil {
+		return nil
 	}
-	err := r.store.write()
-	if err == nil {
-		r.store.dirty = false
-		return
+	err := writeFile(r.store.path, data)
+	r.store.dirty = err != nil
+	return err
+}
+
+// settle makes what is on disk count. Where it could not be written, what was pinned in this round
+// is not pinned.
+func (r *round) settle(err error) {
+	if err != nil {
+		r.store.o.Log.Error("pins not written; definitions that are new are not served", slog.String("server", r.name),
+			slog.String("file", r.store.path), slog.Any("error", err))
 	}
-	r.store.o.Log.Error("pins not written; definitions that are new are not served", slog.String("server", r.name), slog.Any("error", err))
 	for k := range r.fresh {
-		delete(r.entries, k)
+		if err != nil {
+			delete(r.entries, k)
+			continue
+		}
+		for _, v := range r.entries[k].all() {
+			v.saved = true
+		}
 	}
 }
 
@@ -267,11 +298,7 @@ func (r *round) show(era wire.Era, shown *Shown) *Shown {
 }
 
 func (r *round) served(era wire.Era, kind Kind, name string) []byte {
-	e := r.entries[key{kind, name}]
-	if e == nil {
-		return nil
-	}
-	if v := e.serves(era, r.store.mode); v != nil {
+	if v := r.entries[key{kind, name}].serves(era, r.store.mode); v != nil {
 		return v.raw
 	}
 	return nil

@@ -2,6 +2,7 @@ package pin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -30,22 +31,38 @@ type Options struct {
 	Now    func() time.Time // default time.Now
 }
 
+// ErrLocked is wrapped where another process writes the pins.
+var ErrLocked = errors.New("another process writes them: a gateway that runs, or a command; stop it, or use another state directory")
+
 // Store is the pins of all servers: one file. It is safe for concurrent use.
 type Store struct {
 	path string
 	o    Options
 	lock *os.File
 
-	mu      sync.Mutex // guards what follows
+	// acting is held by one writer at a time, while it waits for the disk as well. What it has
+	// changed counts for nobody before it is on disk.
+	acting sync.Mutex
+	dirty  bool // guarded by acting: the file does not hold what is here
+
+	mu      sync.RWMutex // guards what follows, and is never held while anything waits
 	mode    Mode
 	servers map[string]*server
-	dirty   bool // the file does not hold what is here
 }
 
 // server is the pins of one server.
 type server struct {
 	entries map[key]*entry
+	looked  map[look]bool // the lists that this process has seen
 }
+
+// look is one list.
+type look struct {
+	kind Kind
+	era  wire.Era
+}
+
+func newServer() *server { return &server{entries: map[key]*entry{}, looked: map[look]bool{}} }
 
 // Open reads the file at path, which need not exist, and keeps other processes from writing it
 // until Close. A file that is not what a store has written, or what a person may write instead, is
@@ -109,24 +126,20 @@ type Pins struct {
 // [Pins.See].
 func (s *Store) Server(name string) *Pins { return &Pins{s, name} }
 
-// of returns a server's entries; mu must be held.
-func (s *Store) of(name string) *server {
-	if s.servers[name] == nil {
-		s.servers[name] = &server{entries: map[key]*entry{}}
+// entry returns what is known of a name, or nil; mu must be held.
+func (p *Pins) entry(kind Kind, name string) *entry {
+	if known := p.store.servers[p.name]; known != nil {
+		return known.entries[key{kind, name}]
 	}
-	return s.servers[name]
+	return nil
 }
 
 // Serves returns the bytes of what may be served under a name in an era: those that are pinned,
 // where the server's newest list has shown nothing else.
 func (p *Pins) Serves(era wire.Era, kind Kind, name string) ([]byte, bool) {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	e := p.store.of(p.name).entries[key{kind, name}]
-	if e == nil {
-		return nil, false
-	}
-	if v := e.serves(era, p.store.mode); v != nil {
+	p.store.mu.RLock()
+	defer p.store.mu.RUnlock()
+	if v := p.entry(kind, name).serves(era, p.store.mode); v != nil {
 		return v.raw, true
 	}
 	return nil, false
@@ -136,13 +149,10 @@ func (p *Pins) Serves(era wire.Era, kind Kind, name string) ([]byte, bool) {
 // pinned bytes if it is what is pinned, else nil. Then the catalogue is to be fetched again, which
 // says why and tells of it.
 func (p *Pins) Live(era wire.Era, kind Kind, name string, raw []byte) []byte {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	e := p.store.of(p.name).entries[key{kind, name}]
-	if e == nil {
-		return nil
-	}
-	if v := e.serves(era, p.store.mode); v.is(raw) {
+	p.store.mu.RLock()
+	v := p.entry(kind, name).serves(era, p.store.mode)
+	p.store.mu.RUnlock()
+	if v.is(raw) {
 		return v.raw
 	}
 	return nil
@@ -150,14 +160,14 @@ func (p *Pins) Live(era wire.Era, kind Kind, name string, raw []byte) []byte {
 
 // Reviewed reports whether a person has reviewed the definition with this digest under this name.
 func (p *Pins) Reviewed(kind Kind, name, digest string) bool {
-	p.store.mu.Lock()
-	defer p.store.mu.Unlock()
-	e := p.store.of(p.name).entries[key{kind, name}]
+	p.store.mu.RLock()
+	defer p.store.mu.RUnlock()
+	e := p.entry(kind, name)
 	if e == nil {
 		return false
 	}
 	for _, v := range e.pin {
-		if v != nil && v.reviewed != nil && v.digest == digest {
+		if v != nil && v.saved && v.reviewed != nil && v.digest == digest {
 			return true
 		}
 	}

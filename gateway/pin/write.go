@@ -24,14 +24,7 @@ const head = `# The definitions that Sallyport has pinned: what clients are serv
 version: 1
 `
 
-// write puts the file in place whole or not at all, also after a power cut.
-func (s *Store) write() error {
-	if err := writeFile(s.path, s.marshal()); err != nil {
-		return fmt.Errorf("write pins %s: %w", s.path, err)
-	}
-	return nil
-}
-
+// writeFile puts the file in place whole or not at all, also after a power cut.
 func writeFile(path string, data []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*") // mode 0600
