@@ -141,6 +141,11 @@ var rooms = []room{
 		reason: "it holds what the operator says of tools and decides nothing by itself",
 	},
 	{
+		path:   "sallyport/gateway/approval",
+		barred: []string{"net", "net/http"},
+		reason: "it keeps what waits for a person, and knows neither who asks nor what a policy is",
+	},
+	{
 		path:   "sallyport/gateway/guard",
 		ours:   []string{strict, "sallyport/gateway/guard/..."},
 		others: []string{"golang.org/x/net/idna"},

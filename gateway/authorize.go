@@ -3,15 +3,12 @@ package gateway
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 
 	"sallyport/gateway/session"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
-	"sallyport/identity/grant"
 	"sallyport/internal/strictjson"
 	"sallyport/policy"
 )
@@ -28,6 +25,10 @@ func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call 
 	}
 	if err := x.charge(call); err != nil {
 		return nil, err
+	}
+	if refusal := x.approved(ctx, call); refusal != nil && !x.only(refusal) {
+		x.refund()
+		return nil, refusal
 	}
 	if err := x.record(ctx); err != nil {
 		return nil, err
@@ -47,14 +48,32 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 	}
 	if refusal = x.withinGrant(ctx, call, in); refusal != nil {
 		x.note(policy.Decision{Revision: x.snap.Policy.Revision(), Reasons: []string{"the grant does not allow it"}})
-	} else if refusal = x.askPolicy(ctx, call, in); refusal == nil || x.snap.RecordOnly {
-		if refusal != nil {
-			x.rec.Decision = "would_deny"
-		}
-		return x.touch(call, in)
+		x.rec.Decision = "deny"
+		return x.hide(ctx, call, in, refusal)
 	}
-	x.rec.Decision = "deny"
-	return x.hide(ctx, call, in, refusal)
+	for _, may := range []func() *Error{
+		func() *Error { return x.askPolicy(ctx, call, in) },
+		func() *Error { return x.withinRules(call) },
+		func() *Error { return x.leaks(call, in) },
+	} {
+		if refusal = may(); refusal != nil && !x.only(refusal) {
+			x.rec.Decision = "deny"
+			return x.hide(ctx, call, in, refusal)
+		}
+	}
+	return x.touch(call, in)
+}
+
+// only reports whether a refusal is only recorded.
+func (x *exchange) only(refusal *Error) bool {
+	if !x.snap.RecordOnly {
+		return false
+	}
+	x.rec.Decision = "would_deny"
+	if len(x.rec.Reasons) == 0 {
+		x.rec.Reasons = []string{refusal.Public}
+	}
+	return true
 }
 
 func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input) *Error {
@@ -120,38 +139,6 @@ func (x *exchange) verdict(d policy.Decision, err error) *Error {
 		if err := x.meet(o); err != nil {
 			return refuse(CodeDenied, "Denied: %s (decision %s)", err, x.rec.ID)
 		}
-	}
-	return nil
-}
-
-// meet does what an obligation asks for before the call, or says why it cannot be done.
-func (x *exchange) meet(o policy.Obligation) error {
-	if err := o.Check(); err != nil {
-		return err
-	}
-	switch o.Type {
-	case policy.RecordArguments:
-		if x.msg != nil {
-			x.rec.Arguments = x.msg.Arguments
-		}
-	case policy.RequireProof:
-		if x.who.Proof == identity.ProofNone {
-			return errors.New("the policy wants a token that is bound to a key, as `sallyport connect` has")
-		}
-	case policy.MaxCalls:
-		n, perTool, err := o.MaxCalls()
-		if err != nil {
-			return err
-		}
-		x.bounds = append(x.bounds, grant.Bound{N: n, PerTool: perTool})
-	case policy.Label:
-		labels, err := o.Labels()
-		if err != nil {
-			return err
-		}
-		return x.label(labels)
-	default:
-		return fmt.Errorf("the policy asks for %q, which this gateway cannot do", o.Type)
 	}
 	return nil
 }

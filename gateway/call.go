@@ -10,6 +10,7 @@ import (
 
 	"sallyport/gateway/audit"
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/guard"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/identity/grant"
@@ -37,7 +38,14 @@ type exchange struct {
 
 	about *checked // of a client's answer: the call that the question came with
 
-	redacted int // secrets of the gateway's own that were in the answer
+	approvedBy    string     // the role that must agree to the call
+	noneOf        guard.What // what the policy wants none of in the arguments
+	passUnscanned bool       // arguments that could not be scanned to their end
+
+	wants    guard.Ask // what the policy's obligations want of what comes back
+	reports  guard.Report
+	withheld error // why the door would have withheld the answer, where nothing is enforced
+	redacted int   // secrets of the gateway's own that were in the answer
 }
 
 // route is where a message goes: a server that exists, and the tool where it names one.

@@ -29,6 +29,7 @@ const (
 	CodeInvalidParams
 	CodeInvalidInput
 	CodeDenied
+	CodeApprovalRequired
 	CodeLimited
 	CodeTooLarge
 	CodeUnavailable
@@ -67,6 +68,7 @@ var table = [...]row{
 	CodeInvalidParams:      {"malformed", http.StatusOK, wire.RPCInvalidParams, false},
 	CodeInvalidInput:       {"invalid_input", http.StatusOK, wire.RPCInvalidParams, true},
 	CodeDenied:             {"denied", http.StatusOK, 403, true},
+	CodeApprovalRequired:   {"approval_required", http.StatusOK, 403, true},
 	CodeLimited:            {"limited", http.StatusOK, 429, true},
 	CodeTooLarge:           {"too_large", http.StatusRequestEntityTooLarge, 413, false},
 	CodeUnavailable:        {"unavailable", http.StatusOK, 502, false},

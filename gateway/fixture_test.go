@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"sallyport/gateway/audit"
+	"sallyport/gateway/guard"
+	"sallyport/gateway/rules"
 	"sallyport/gateway/wire"
 	"sallyport/identity/identitytest"
 	"sallyport/internal/strictjson"
@@ -127,7 +130,9 @@ func (f *fakeRecorder) Refused(_, code string) {
 	f.refused = append(f.refused, code)
 }
 
-func (f *fakeRecorder) Digest([]byte) string { return "hmac-sha256:fake" }
+func (f *fakeRecorder) Digest(b []byte) string {
+	return fmt.Sprintf("hmac-sha256:%x", sha256.Sum256(b))
+}
 
 func (f *fakeRecorder) all() []audit.Record {
 	f.mu.Lock()
@@ -205,7 +210,11 @@ func newFixture(t testing.TB) *fixture {
 		t.Fatal(err)
 	}
 	hosts, origins := Authorities(identitytest.URL)
-	f.snap = &Snapshot{Verifier: f.issuer.Verifier, Policy: gen, Servers: map[string]*Server{"files": f.server}, Sole: "files",
+	door, err := guard.New(guard.Config{Content: rules.Kinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.snap = &Snapshot{Verifier: f.issuer.Verifier, Policy: gen, Door: door, Servers: map[string]*Server{"files": f.server}, Sole: "files",
 		PublicURL: identitytest.URL, Hosts: hosts, Origins: origins, Limits: Limits{RequestBytes: 4096, ResultBytes: 1 << 16}}
 	g, err := New(Options{Recorder: f.rec, Grants: f.issuer.Grants, StateKey: make([]byte, 32)})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"sallyport/gateway/approval"
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/rules"
 	"sallyport/gateway/session"
@@ -32,19 +33,21 @@ const (
 
 // Options are the parts of a Gateway that do not change while it runs.
 type Options struct {
-	Recorder Recorder         // required
-	Grants   Grants           // required
-	StateKey []byte           // 32 bytes; seals multi-round-trip state. Required
-	Now      func() time.Time // default time.Now
-	Logger   *slog.Logger     // default: discard
+	Recorder  Recorder         // required
+	Grants    Grants           // required
+	Approvals *approval.Desk   // of calls that a person must agree to; nil: such calls are refused
+	StateKey  []byte           // 32 bytes; seals multi-round-trip state. Required
+	Now       func() time.Time // default time.Now
+	Logger    *slog.Logger     // default: discard
 }
 
 // Gateway serves /mcp and /mcp/{server}. It refuses everything until Swap has installed a
 // Snapshot.
 type Gateway struct {
-	recorder Recorder
-	grants   Grants
-	schemas  schemas
+	recorder  Recorder
+	grants    Grants
+	approvals *approval.Desk
+	schemas   schemas
 
 	farewells chan struct{} // holds one for each server that is being told of a session's end
 	now       func() time.Time
@@ -83,7 +86,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, err
 	}
 	return &Gateway{
-		recorder: o.Recorder, grants: o.Grants, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
+		recorder: o.Recorder, grants: o.Grants, approvals: o.Approvals, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
 		sessions: session.NewSessions(maxSessions),
 		handles:  session.NewHandles(maxHandles),
 		flights:  session.NewFlights(),
@@ -99,8 +102,8 @@ func New(o Options) (*Gateway, error) {
 // Swap installs a snapshot. Requests in flight keep the one they began with; open streams are
 // authorised again, and end where the new policy denies them.
 func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
-	if s == nil || s.Verifier == nil || s.Policy == nil || s.PublicURL == "" {
-		return errors.New("a snapshot needs a verifier, a policy and a public URL")
+	if s == nil || s.Verifier == nil || s.Policy == nil || s.Door == nil || s.PublicURL == "" {
+		return errors.New("a snapshot needs a verifier, a policy, a door and a public URL")
 	}
 	if s.Sole != "" && s.Servers[s.Sole] == nil {
 		return fmt.Errorf("a snapshot names %q as its only server and does not have it", s.Sole)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/guard"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/internal/strictjson"
@@ -41,10 +42,11 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 			// The client will ask for the list at once, and must not get the old one.
 			r.call.server.refreshSince(r.ctx, time.Now())
 		}
-		if r.call.all {
-			return r.outward(reply, raw), nil
+		raw, err := r.notification(reply)
+		if err == nil && raw != nil && r.call.all {
+			raw = r.outward(reply, raw)
 		}
-		return raw, nil
+		return raw, err
 	}
 	if r.msg == nil {
 		return r.resumed(reply)
@@ -74,11 +76,15 @@ func (r *relay) resumed(reply *wire.Reply) ([]byte, error) {
 
 // response applies to the answer what belongs to the request's method.
 func (r *relay) response(reply *wire.Reply) ([]byte, error) {
+	if member := listMember(r.msg.Method); member != "" && reply.Result != nil {
+		return r.list(reply, member)
+	}
+	reply, err := r.judged(reply)
+	if err != nil {
+		return nil, err
+	}
 	if reply.Result == nil {
 		return reply.Raw, nil
-	}
-	if member := listMember(r.msg.Method); member != "" {
-		return r.list(reply, member)
 	}
 	if r.msg.Method == wire.MethodInitialize || r.msg.Method == wire.MethodDiscover {
 		return r.call.server.introduce(r.msg.Era, reply), nil
@@ -96,7 +102,7 @@ func (r *relay) response(reply *wire.Reply) ([]byte, error) {
 		}
 	}
 	if !reply.InputRequests.Empty() {
-		if err := r.inputRequests(reply.InputRequests.Of(reply.Raw)); err != nil {
+		if reply, err = r.asksAll(reply); err != nil {
 			return nil, err
 		}
 	}
@@ -140,10 +146,16 @@ func (r *relay) question(reply *wire.Reply) ([]byte, error) {
 	if r.msg != nil && r.msg.Era == wire.Modern {
 		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: a request to the client, which this protocol does not have", ErrGarbage))
 	}
+	const most = 1 << 10 // bytes of a name: what a question is about is kept until its answer
 	if reply.Method != wire.MethodPing {
-		if refusal := r.mayAsk(reply.Method); refusal != nil {
+		params, refusal := r.mayAsk(reply.Method, reply.Params)
+		if refusal != nil || len(r.call.msg.Name) > most {
 			r.answerForClient(reply)
 			return nil, nil
+		}
+		var err error
+		if reply, err = replaced(reply, "params", reply.Params, params); err != nil {
+			return nil, upstreamError(r.call.server.Name, err)
 		}
 	}
 	if r.call.all {
@@ -153,30 +165,9 @@ func (r *relay) question(reply *wire.Reply) ([]byte, error) {
 	return reply.Raw, nil
 }
 
-// inputRequests is the newer form of question: each entry asks one thing.
-func (r *relay) inputRequests(raw []byte) error {
-	var refused *Error
-	err := strictjson.EachMember(raw, func(m strictjson.Member) {
-		v := m.Value().Of(raw)
-		method := ""
-		if span, ok := strictjson.Find(v, "method"); ok {
-			method, _ = strictjson.String(span.Of(v))
-		}
-		if refusal := r.mayAsk(method); refusal != nil && refused == nil {
-			refused = refusal
-		}
-	})
-	if err != nil {
-		return upstreamError(r.call.server.Name, ErrGarbage)
-	}
-	if refused != nil {
-		return refused
-	}
-	return nil
-}
-
 // mayAsk asks the newest policy, not the request's: a stream may be older than that.
-func (r *relay) mayAsk(method string) *Error {
+// What may be asked goes through the door, and is returned as it may be asked.
+func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	snap := r.g.snapshot.Load()
 	rec := r.rec
 	rec.Obligations = nil
@@ -192,6 +183,16 @@ func (r *relay) mayAsk(method string) *Error {
 			refusal = question.uncounted()
 		}
 	}
+	out := params
+	if refusal == nil && len(params) > 0 {
+		through := relay{exchange: &question, call: r.call}
+		var report guard.Report
+		var err error
+		out, report, err = snap.Door.Question(method, params, through.wanted())
+		if err = through.noted(report, err); err != nil {
+			refusal = asError(err)
+		}
+	}
 	code := "ok"
 	if refusal != nil {
 		code, question.rec.Decision = CodeDenied.String(), "deny"
@@ -200,7 +201,7 @@ func (r *relay) mayAsk(method string) *Error {
 		}
 	}
 	question.outcome(code, "")
-	return refusal
+	return out, refusal
 }
 
 func (r *relay) answerForClient(reply *wire.Reply) {
@@ -248,6 +249,9 @@ func (r *relay) list(reply *wire.Reply, member string) ([]byte, error) {
 	}
 	filtered, err := r.filter(r.ctx, r.who, r.call, page, member)
 	if err != nil {
+		return nil, err
+	}
+	if filtered, err = r.judge(guard.Other, filtered, r.wanted()); err != nil {
 		return nil, err
 	}
 	return wire.Splice(reply.Raw, strictjson.Span{Start: reply.ResultStart, End: reply.ResultEnd}, filtered), nil

@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 )
 
 // scrub takes the gateway's own secrets out of what the server has said.
@@ -30,13 +32,15 @@ func (r *relay) scrub(raw []byte) []byte {
 
 // redaction says in the record that something was taken out.
 func (x *exchange) redaction(detail string) string {
-	if x.redacted == 0 {
-		return detail
+	parts := []string{detail}
+	if x.redacted > 0 {
+		parts = append(parts, fmt.Sprintf("the gateway's own credential was in the answer and was taken out (%d times)", x.redacted))
 	}
-	if detail != "" {
-		detail += "; "
+	parts = append(parts, x.reports.String())
+	if x.withheld != nil {
+		parts = append(parts, "would be withheld: "+x.withheld.Error())
 	}
-	return detail + fmt.Sprintf("the gateway's own credential was in the answer and was taken out (%d times)", x.redacted)
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
 }
 
 // clean takes secrets out of the operator's reason for a refusal, which may hold words of the

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"sallyport/gateway/audit"
+	"sallyport/gateway/guard"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
 	"sallyport/identity"
 	"sallyport/policy"
@@ -27,6 +29,10 @@ type Decider interface {
 	Visible(ctx context.Context, in *policy.Input) (bool, error)
 	// Holds asks a rule that a grant names for its arguments. On any error the answer is false.
 	Holds(ctx context.Context, rule string, in *policy.Input) (bool, error)
+	// JudgesResults reports whether the policy has something to say about results.
+	JudgesResults() bool
+	// DecideResult answers for the result of a call. On any error the decision is the zero Decision.
+	DecideResult(ctx context.Context, in *policy.Input) (policy.Decision, error)
 	// SubjectKey identifies what the policy reads of a subject.
 	SubjectKey(s *policy.Subject) string
 	// GrantKey identifies what a list can read of a grant.
@@ -84,6 +90,9 @@ type Snapshot struct {
 	Verifier  Verifier
 	Policy    Decider
 	Servers   map[string]*Server
+	Door      *guard.Door           // judges what comes back
+	Secrets   *secrets.Scanner      // looks for secrets on their way to a sink; nil: nobody does
+	Canaries  bool                  // Secrets knows canaries and nothing else
 	Rules     map[string]*rules.Set // what the operator says of the servers' tools, by server
 	Sole      string                // the server behind /mcp, names unchanged; "" when /mcp stands for all
 	PublicURL string                // scheme and authority, no slash at the end
@@ -106,3 +115,6 @@ type Snapshot struct {
 	said         string            // digest of Rules, which lists depend on
 	argumentKeys map[string]string // fold → exact name of what the policy reads
 }
+
+// findsSecrets reports whether somebody looks for more than canaries.
+func (s *Snapshot) findsSecrets() bool { return s.Secrets != nil && !s.Canaries }

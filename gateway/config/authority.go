@@ -98,6 +98,7 @@ func (s *Service) ended(ids []string) {
 		known, _ := s.grants.Get(id) // what is not known any more has nobody's credentials
 		parties = append(parties, gateway.Party{Grant: id, Subject: known.Subject, Issuer: cmp.Or(known.Issuer, s.verifier.Issuer())})
 	}
+	s.approvals.EndGrants(ids)
 	go s.gateway.EndGrants(parties)
 }
 

@@ -3,10 +3,13 @@ package config
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"sallyport/gateway/guard"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
 	"sallyport/policy/builtin"
 )
@@ -147,6 +150,52 @@ func (c *Config) ruleSets() (map[string]*rules.Set, error) {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		out[name] = set
+	}
+	return out, nil
+}
+
+// guards makes the second door, and what looks for secrets; nil where nobody shall.
+func (c *Config) guards() (*guard.Door, *secrets.Scanner, error) {
+	canaries, err := c.canaries()
+	if err != nil {
+		return nil, nil, fmt.Errorf("guards.canaryFile: %w", err)
+	}
+	var scanner *secrets.Scanner
+	if c.Guards.Secrets || len(canaries) > 0 {
+		markers := make([]secrets.Marker, 0, len(canaries))
+		for i, value := range canaries {
+			markers = append(markers, secrets.Marker{Name: fmt.Sprintf("canary %d", i+1), Value: value})
+		}
+		if scanner, err = secrets.New(secrets.Options{Markers: markers, NoRules: !c.Guards.Secrets}); err != nil {
+			return nil, nil, fmt.Errorf("guards: %w", err)
+		}
+	}
+	content := c.Guards.Content
+	if len(content) == 0 {
+		content = []string{"text"}
+	}
+	door, err := guard.New(guard.Config{Content: content, LinkHosts: c.Guards.LinkHosts, KeepHidden: !c.Guards.Hidden, Secrets: scanner})
+	return door, scanner, err
+}
+
+// canaries are all markers, those of the file among them.
+func (c *Config) canaries() ([]string, error) {
+	out := slices.Clone(c.Guards.Canaries)
+	if c.Guards.CanaryFile == "" {
+		return out, nil
+	}
+	data, err := os.ReadFile(c.Guards.CanaryFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Guards.CanaryFile, unwrapPath(err))
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if len(line) < minCanary || len(line) > maxCanary {
+			return nil, fmt.Errorf("%s:%d: has %d bytes; a canary has %d to %d", c.Guards.CanaryFile, i+1, len(line), minCanary, maxCanary)
+		}
+		out = append(out, line)
 	}
 	return out, nil
 }

@@ -8,6 +8,8 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/bridge"
+	"sallyport/gateway/guard"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
 	"sallyport/identity/federate"
 	"sallyport/policy"
@@ -21,6 +23,8 @@ type generation struct {
 	outside *federate.Federation
 	clients *x509.CertPool
 	rules   map[string]*rules.Set
+	door    *guard.Door
+	secrets *secrets.Scanner // nil: guards.secrets is off
 }
 
 // remote is a server of either kind.
@@ -51,6 +55,9 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 		return nil, err
 	}
 	if next.rules, err = cfg.ruleSets(); err != nil {
+		return nil, err
+	}
+	if next.door, next.secrets, err = cfg.guards(); err != nil {
 		return nil, err
 	}
 	if next.outside, err = federate.New(cfg.rules(), federate.Options{Log: s.log, Previous: s.outside.now()}); err != nil {
@@ -88,6 +95,7 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 	}
 	s.certificate.Store(pair)
 	s.clientCA.Store(next.clients)
+	s.approvals.SetTTL(next.cfg.Approvals.TTL.Std())
 	s.issuer.SetTTL(next.cfg.Identity.TokenTTL.Std())
 	rules := next.cfg.localRules()
 	s.local.Store(&rules)
@@ -136,7 +144,7 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 		Limits: gateway.Limits{RequestBytes: int64(cfg.Limits.RequestBytes), ResultBytes: int64(cfg.Limits.ResultBytes),
 			Depth: cfg.Limits.Depth, BodyTimeout: cfg.Limits.BodyTimeout.Std(), ConcurrentPerGrant: cfg.Limits.ConcurrentPerGrant},
 		RecordOnly: !cfg.Enforce, RequireProof: cfg.Identity.RequireProof, RequireProofFor: cfg.Identity.RequireProofFor,
-		Approved: s.measures.Approved, Rules: g.rules}
+		Approved: s.measures.Approved, Rules: g.rules, Door: g.door, Secrets: g.secrets, Canaries: !cfg.Guards.Secrets}
 	for name, b := range g.servers {
 		snap.Servers[name] = b.server
 		if cfg.Upstream != "" { // the sidecar form: one server, names unchanged

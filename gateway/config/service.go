@@ -15,6 +15,7 @@ import (
 	"sallyport/gateway"
 	"sallyport/gateway/admin"
 	"sallyport/gateway/agent"
+	"sallyport/gateway/approval"
 	"sallyport/gateway/audit"
 	"sallyport/gateway/credential"
 	"sallyport/gateway/sandbox"
@@ -44,6 +45,7 @@ type Service struct {
 	own       *mint.Authority // as authority, for roles that no policy mentions
 	proofs    *pop.Checker
 	measures  *agent.Manifests
+	approvals *approval.Desk
 	outside   outside // identities of others
 
 	sandboxes sandbox.Launcher
@@ -83,7 +85,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, keys: keys, issuer: issuer, watch: watchDefaults, patience: firstPatience,
+	s := &Service{log: log, approvals: approval.New(approval.Options{}), keys: keys, issuer: issuer, watch: watchDefaults, patience: firstPatience,
 		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
 			return issuer.Assert(who.Subject, audience)
 		}}
@@ -106,7 +108,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log})
+	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,32 @@ type Rule struct {
 	Arguments map[string][]builtin.Check
 }
 
+// Bad is an argument that is not of the kind that it must be, and why.
+type Bad struct{ Argument, Why string }
+
+// Judge returns the arguments that are not of their kind, in the order of their names. arguments
+// is a JSON object, or nil for none.
+func (r *Rule) Judge(arguments []byte) []Bad {
+	if len(r.Arguments) == 0 {
+		return nil
+	}
+	values := map[string]json.RawMessage{}
+	if len(arguments) > 0 {
+		if err := json.Unmarshal(arguments, &values); err != nil {
+			return []Bad{{"", "the arguments are not an object"}}
+		}
+	}
+	var out []Bad
+	for _, name := range slices.Sorted(maps.Keys(r.Arguments)) {
+		for _, check := range r.Arguments[name] {
+			if err := check.Judge(values[name]); err != nil {
+				out = append(out, Bad{name, err.Error()})
+			}
+		}
+	}
+	return out
+}
+
 // Set is what the operator says of one server. It is immutable and safe for concurrent use; a nil
 // Set says nothing.
 type Set struct {

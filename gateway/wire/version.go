@@ -85,6 +85,7 @@ const (
 	NotifyProgress     = "notifications/progress"
 	NotifyRoots        = "notifications/roots/list_changed"
 	NotifyTasksStatus  = "notifications/tasks/status"
+	NotifyMessage      = "notifications/message" // a line of a server's log
 	NotifyToolsChanged = "notifications/tools/list_changed"
 	NotifyAcknowledged = "notifications/subscriptions/acknowledged"
 
