@@ -82,6 +82,9 @@ func (r *relay) judged(reply *wire.Reply) (*wire.Reply, error) {
 		return nil, err
 	}
 	a := r.wanted()
+	if kind == guard.ToolResult && r.call.tool.Output != nil {
+		a.Output = r.call.tool.Output.Validate
+	}
 	out, err := r.judge(kind, part, a)
 	if err != nil {
 		return nil, err

@@ -73,7 +73,7 @@ func (x *exchange) policyGrant() *policy.Grant {
 
 func (x *exchange) toolOf(s *Server, t *catalog.Tool) *policy.Tool {
 	return &policy.Tool{Name: t.Name, Title: t.Title, Annotations: t.Annotations, Digest: t.Digest,
-		Labels: x.snap.Rules[s.Name].Tool(t.Name).Labels}
+		Labels: x.snap.Rules[s.Name].Tool(t.Name).Labels, Pinned: s.Pins != nil, Reviewed: s.Reviewed(t)}
 }
 
 func (x *exchange) subject(who *identity.Principal) *policy.Subject {
