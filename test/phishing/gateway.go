@@ -30,6 +30,15 @@ const open = `package mcp.authz
 allow if "agent" in input.subject.roles
 `
 
+// onFlow is the same with one rule more: whoever has read a source reaches no sink outside.
+const onFlow = open + `
+deny contains "what a task has read may not leave" if {
+	some source in {"source:private", "source:untrusted"}
+	source in input.flow.labels
+	"sink:external" in object.get(input, ["tool", "labels"], [])
+}
+`
+
 // role is the agent's.
 const role = "agent"
 
