@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ type recorder struct {
 	url    string
 	bytes  atomic.Int64
 	onCall func(n int) // when it is there, told how many calls there have been
+	text   string      // what its tools answer; "": done
 
 	mu     sync.Mutex // guards what follows
 	calls  []recorded
@@ -82,7 +84,8 @@ func (rec *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case m.Method == "tools/list":
 		result = recorderTools
 	default:
-		result = `{"resultType":"complete","content":[{"type":"text","text":"done"}]}`
+		text, _ := json.Marshal(cmp.Or(rec.text, "done"))
+		result = fmt.Sprintf(`{"resultType":"complete","content":[{"type":"text","text":%s}]}`, text)
 	}
 	fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, m.ID, result)
 }
