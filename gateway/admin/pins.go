@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"sallyport/identity/mint"
 	"sallyport/internal/strictjson"
 )
 
@@ -60,7 +61,7 @@ func (s *server) pinned(answer json.RawMessage, err error) (any, error) {
 		error
 		Refused() bool
 	}](err); ok && no.Refused() {
-		return nil, refuse(http.StatusConflict, err.Error())
+		return nil, &mint.Refusal{Code: "refused", Message: err.Error(), Status: http.StatusConflict}
 	}
 	if err != nil {
 		return nil, err
