@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"path/filepath"
 
 	"sallyport/gateway/admin"
-	"sallyport/gateway/audit"
 	"sallyport/gateway/config"
 	"sallyport/gateway/pin"
 )
@@ -61,22 +58,12 @@ func (a *app) openPinFile(cfg *config.Config) (pins, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := pin.Open(filepath.Join(cfg.State, pin.FileName), pin.Options{Mode: mode,
-		Record: func(ctx context.Context, act pin.Act) error { return cfg.RecordAct(ctx, actRecord(act)) }})
+	store, err := pin.Open(cfg.PinFile(), pin.Options{Mode: mode,
+		Record: func(ctx context.Context, act pin.Act) error { return cfg.RecordAct(ctx, config.PinAct(act)) }})
 	if err != nil {
 		return nil, err
 	}
 	return &pinFile{store, "user " + a.username()}, nil
-}
-
-// actRecord is a review as a line of the record.
-func actRecord(act pin.Act) *audit.Record {
-	detail := fmt.Sprintf("%s %s", act.Kind, act.Digest)
-	if act.Instead != "" {
-		detail += " instead of " + act.Instead
-	}
-	return &audit.Record{Method: act.Method, Decision: "allow", Code: "ok", Server: act.Server, Tool: act.Name,
-		ToolDigest: act.Digest, Source: act.By, Detail: detail}
 }
 
 // pinFile is the file of pins while no gateway runs.

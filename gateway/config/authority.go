@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"sallyport/gateway"
 	"sallyport/gateway/admin"
@@ -85,9 +84,7 @@ func (s *Service) policies() *policy.Generation { return s.serving.Load().policy
 func (s *Service) config() *Config              { return s.serving.Load().cfg }
 
 func (s *Service) act(ctx context.Context, a mint.Act) error {
-	r := record(a)
-	r.ID, r.Time, r.Phase = audit.NewID(), time.Now(), audit.PhaseDecision
-	return s.recorder.Decide(ctx, r)
+	return s.write(ctx, record(a))
 }
 
 // ended ends what the gateway keeps for grants that are over. Whoever revokes does not wait for it:
@@ -195,7 +192,7 @@ func (s *Service) Sockets() error {
 		open = append(open, ln)
 	}
 	o := admin.Options{Authority: s.authority, Local: func() []admin.LocalRule { return *s.local.Load() },
-		PublicURL: cfg.PublicURL, Measures: s.measures, Log: s.log}
+		PublicURL: cfg.PublicURL, Measures: s.measures, Pins: s.pins, Log: s.log}
 	for _, ln := range open {
 		s.running.Go(func() {
 			if err := admin.Serve(s.lifetime, ln, o); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sallyport/gateway/bridge"
 	"sallyport/gateway/guard"
 	"sallyport/gateway/guard/secrets"
+	"sallyport/gateway/pin"
 	"sallyport/gateway/rules"
 	"sallyport/identity/federate"
 	"sallyport/policy"
@@ -78,7 +79,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 			next.outside.Close()
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
-		b.fingerprint = print
+		b.fingerprint, b.server.Pins = print, s.pins.Server(name)
 		next.servers[name] = b
 	}
 	return next, nil
@@ -101,6 +102,8 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 	s.local.Store(&rules)
 	s.outside.swap(next.outside)
 	s.serving.Store(next)
+	mode, _ := pin.ParseMode(next.cfg.Pins) // checked when it was read; else nothing unreviewed is served
+	s.pins.SetMode(mode)
 	old := s.current
 	s.current = next
 	if old != nil {

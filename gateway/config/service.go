@@ -18,6 +18,7 @@ import (
 	"sallyport/gateway/approval"
 	"sallyport/gateway/audit"
 	"sallyport/gateway/credential"
+	"sallyport/gateway/pin"
 	"sallyport/gateway/sandbox"
 	"sallyport/identity"
 	"sallyport/identity/mint"
@@ -45,6 +46,7 @@ type Service struct {
 	own       *mint.Authority // as authority, for roles that no policy mentions
 	proofs    *pop.Checker
 	measures  *agent.Manifests
+	pins      *pin.Store
 	approvals *approval.Desk
 	outside   outside // identities of others
 
@@ -114,6 +116,9 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	}
 	s.grants.OnEnd(s.ended)
 	if err := s.openAuthority(cfg, issuer); err != nil {
+		return nil, err
+	}
+	if err := s.openPins(cfg); err != nil {
 		return nil, err
 	}
 	s.handler = s.route(cfg, issuer)
@@ -253,5 +258,8 @@ func (s *Service) Close() error {
 	s.sandboxes.Close()
 	s.outside.close()
 	err := s.recorder.Close() // its last charges go to the grants
+	if s.pins != nil {
+		err = errors.Join(err, s.pins.Close())
+	}
 	return errors.Join(err, s.grants.close())
 }
