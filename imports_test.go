@@ -179,7 +179,7 @@ var rooms = []room{
 	},
 	{
 		path: "sallyport/gateway/admin",
-		ours: []string{strict, "sallyport/identity/grant", "sallyport/identity/mint"},
+		ours: []string{strict, "sallyport/identity/grant", "sallyport/identity/mint", "sallyport/gateway/approval"},
 		// unix: asking the kernel who is at the other end of a socket.
 		others: []string{unix},
 		reason: "the socket says who asks and passes on what the authority answers; it can neither see a call nor decide one",

@@ -28,6 +28,8 @@ const (
 	pathMeasures = "/v1/measures"
 	pathPins     = "/v1/pins"
 	pathReview   = "/v1/pins/review"
+
+	pathApprovals = "/v1/approvals"
 )
 
 const (

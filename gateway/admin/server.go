@@ -52,6 +52,7 @@ type Options struct {
 	PublicURL string             // told to callers, and the issuer of their subjects
 	Measures  Measures           // nil: manifests are not kept here
 	Pins      Pins               // nil: definitions are not kept here
+	Approvals Approvals          // without a desk no call waits for a person here
 	Log       *slog.Logger
 
 	peer func(*net.UnixConn) (peer, error) // tests only: the kernel cannot be asked to lie
@@ -117,6 +118,8 @@ var acts = map[string]map[string]act{
 	pathMeasures: {http.MethodPost: (*server).approve, http.MethodGet: (*server).measures},
 	pathPins:     {http.MethodPost: (*server).look},
 	pathReview:   {http.MethodPost: (*server).review},
+
+	pathApprovals: {http.MethodPost: (*server).decide, http.MethodGet: (*server).waiting},
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {

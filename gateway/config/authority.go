@@ -191,7 +191,7 @@ func (s *Service) Sockets() error {
 		}
 		open = append(open, ln)
 	}
-	o := admin.Options{Authority: s.authority, Local: func() []admin.LocalRule { return *s.local.Load() },
+	o := admin.Options{Authority: s.authority, Approvals: s.approvalActs(), Local: func() []admin.LocalRule { return *s.local.Load() },
 		PublicURL: cfg.PublicURL, Measures: s.measures, Pins: s.pins, Log: s.log}
 	for _, ln := range open {
 		s.running.Go(func() {
