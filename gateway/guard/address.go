@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 )
 
 // An address is read as the most lenient of those who will read it does: a browser drops tabs
@@ -35,34 +34,35 @@ var dangerous = []string{"http", "https", "ftp", "ftps", "ws", "wss", "file", "d
 // harmless are schemes that lead nowhere, besides those that this file writes.
 var harmless = []string{"about", "cid", "urn", "hxxp", "hxxps"}
 
-// written is the beginning of an address as it is read: bytes, and for each where it ends in
-// the text.
-type written struct {
-	text []byte
-	ends []int
+// reader reads the beginnings of addresses, again and again.
+type reader struct {
+	text []byte // what was read
+	ends []int  // for each byte of text, where it ends in the source
+	as   bool   // text is not as it is written
+	work int    // bytes that were read in all
 }
 
 // maxHead bounds what is read of an address, in bytes of what is read. A host is far shorter.
 const maxHead = 1024
 
 // outside returns the edit that makes the address at s[at:] inert, if it leads somewhere that
-// links may not. It adds to work how much it read.
-func (d *Door) outside(s string, at int, f form, work *int) (edit, bool) {
+// links may not.
+func (d *Door) outside(s string, at int, f form, r *reader) (edit, bool) {
 	if !mayBeAddress(s[at:]) {
 		return edit{}, false
 	}
-	readings := []form{f}
-	if f.escapes || f.entities {
-		raw := f
-		raw.escapes, raw.entities = false, false
-		readings = append(readings, raw)
+	r.read(s, at, f)
+	if with, n, ok := d.inertHead(r.text, f); ok {
+		return edit{at, r.ends[n-1], with}, true
 	}
-	for _, f := range readings {
-		w, end := read(s, at, f)
-		*work += end - at
-		if with, n, ok := d.inertHead(w.text, f); ok {
-			return edit{at, w.ends[n-1], with}, true
-		}
+	if !r.as {
+		return edit{}, false
+	}
+	// Decoded it leads where it may, or is no address; who does not decode may see another.
+	f.escapes, f.entities = false, false
+	r.read(s, at, f)
+	if with, n, ok := d.inertHead(r.text, f); ok {
+		return edit{at, r.ends[n-1], with}, true
 	}
 	return edit{}, false
 }
@@ -87,39 +87,52 @@ func isSchemeByte(c byte) bool {
 	return 'a' <= c|0x20 && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '-' || c == '.'
 }
 
-// read reads at most maxHead bytes, without the tabs and line ends that browsers drop and what
-// they drop before an address, and returns where it stopped.
-func read(s string, at int, f form) (w written, i int) {
-	put := func(text string, end int) {
-		for i := range len(text) {
-			if c := text[i]; c == '\t' || c == '\n' || c == '\r' || c <= ' ' && len(w.text) == 0 {
-				continue
-			}
-			w.text, w.ends = append(w.text, text[i]), append(w.ends, end)
-		}
-	}
-	for i = at; i < len(s) && len(w.text) < maxHead; {
+// read reads the head of an address at s[at:], at most maxHead bytes: without the tabs and line
+// ends that browsers drop and what they drop before an address, and to where its host ends.
+func (r *reader) read(s string, at int, f form) {
+	r.text, r.ends, r.as = r.text[:0], r.ends[:0], false
+	i := at
+	for i < len(s) && len(r.text) < maxHead {
 		c := s[i]
-		if strings.IndexByte(f.stops, c) >= 0 && (c > ' ' || len(w.text) > 0) {
+		if strings.IndexByte(f.stops, c) >= 0 && (c > ' ' || len(r.text) > 0) || r.ended(c) {
 			break
 		}
-		if f.escapes && c == '\\' && i+1 < len(s) && isPunct(s[i+1]) {
-			put(s[i+1:i+2], i+2)
+		switch {
+		case f.escapes && c == '\\' && i+1 < len(s) && isPunct(s[i+1]):
+			r.as = true
 			i += 2
+			r.put(s[i-1], i)
 			continue
-		}
-		if f.entities && c == '&' {
+		case f.entities && c == '&':
 			if text, n := entity(s[i:]); n > 0 {
-				put(text, i+n)
+				r.as = true
 				i += n
+				for j := range len(text) {
+					r.put(text[j], i)
+				}
 				continue
 			}
 		}
-		_, n := utf8.DecodeRuneInString(s[i:])
-		put(s[i:i+n], i+n)
-		i += n
+		i++
+		r.put(c, i)
 	}
-	return w, i
+	r.work += i - at
+}
+
+func (r *reader) put(c byte, end int) {
+	if c == '\t' || c == '\n' || c == '\r' || c <= ' ' && len(r.text) == 0 {
+		return
+	}
+	r.text, r.ends = append(r.text, c), append(r.ends, end)
+}
+
+// ended reports whether c ends a host, or shows that there is none.
+func (r *reader) ended(c byte) bool {
+	if c != '/' && c != '?' && c != '#' || len(r.text) == 0 {
+		return false
+	}
+	last := r.text[len(r.text)-1]
+	return last != '/' && last != '\\' && last != ':' && last > ' ' && last != '"' && last != '\'' && last != '`'
 }
 
 func isPunct(c byte) bool {

@@ -58,7 +58,10 @@ func asciiHost(name string) (string, bool) {
 		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
 		return "[" + addr.String() + "]", err == nil && addr.Is6() && addr.Zone() == "" && strings.HasSuffix(inner, "]")
 	}
-	name, err := idna.Lookup.ToASCII(name)
+	var err error
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.") != "" {
+		name, err = idna.Lookup.ToASCII(name)
+	}
 	name = strings.TrimSuffix(name, ".")
 	if err != nil || name == "" || len(name) > 253 {
 		return "", false

@@ -159,8 +159,8 @@ func (w *walk) linkOutside(i int) (string, bool) {
 	if err != nil {
 		return "[left out by the gateway: a link without an address]", true
 	}
-	work := 0
-	if _, leads := w.d.outside(uri, 0, form{known: true}, &work); !leads {
+	var r reader
+	if _, leads := w.d.outside(uri, 0, form{known: true}, &r); !leads {
 		return "", false
 	}
 	text := "[link left out by the gateway, to a host that is not in guards.linkHosts: " + w.clean(at)
@@ -184,8 +184,8 @@ func (w *walk) icons(i int) int {
 				return w.other(name, at)
 			}
 			return w.str(at, func(s string) string {
-				work := 0
-				if e, leads := w.d.outside(s, 0, form{strict: true}, &work); leads {
+				var r reader
+				if e, leads := w.d.outside(s, 0, form{strict: true}, &r); leads {
 					w.r.Links++
 					return s[:e.start] + e.with + s[e.end:]
 				}

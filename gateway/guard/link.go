@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,19 +53,24 @@ func apply(s string, edits []edit) (string, int) {
 // mayLink is quick, and false only for a text in which there is no link. It reads text as well as
 // what stands in JSON for it.
 func mayLink(s []byte) bool {
-	for i := 0; i+1 < len(s); i++ {
-		switch s[i] {
-		case ']':
-			if s[i+1] == '(' || s[i+1] == ':' || s[i+1] == '\\' {
-				return true
-			}
-		case '<':
-			if isLetter(s[i+1]) || s[i+1] == '\\' {
-				return true
-			}
+	for rest := s; ; {
+		i := bytes.IndexByte(rest, ']')
+		if i < 0 || i+1 == len(rest) {
+			break
+		}
+		if rest = rest[i+1:]; rest[0] == '(' || rest[0] == ':' || rest[0] == '\\' {
+			return true
 		}
 	}
-	return false
+	for rest := s; ; {
+		i := bytes.IndexByte(rest, '<')
+		if i < 0 || i+1 == len(rest) {
+			return false
+		}
+		if rest = rest[i+1:]; isLetter(rest[0]) || rest[0] == '\\' {
+			return true
+		}
+	}
 }
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
@@ -79,10 +85,10 @@ type finder struct {
 	// Tags are read from each "<" on, also from those inside the values of others, since who
 	// reads the text may not see the outer one as a tag. Where two readings meet they go on alike,
 	// and the second stops: the whole is read a fixed number of times at most.
-	met      map[int]bool // places where an attribute began
-	nameEnd  int          // where the last name of a tag ended
-	styleEnd int          // where the last style sheet ended
-	work     int          // bytes of addresses that were read
+	met      []uint64 // a bit for each place where an attribute began
+	nameEnd  int      // where the last name of a tag ended
+	styleEnd int      // where the last style sheet ended
+	reader   reader
 }
 
 // maxWork bounds the work on addresses, in bytes read for each byte of the text.
@@ -111,10 +117,10 @@ func (f *finder) find() bool {
 	return !f.tired()
 }
 
-func (f *finder) tired() bool { return f.work > maxWork*len(f.s)+1<<16 }
+func (f *finder) tired() bool { return f.reader.work > maxWork*len(f.s)+1<<16 }
 
 func (f *finder) judge(at int, how form) {
-	if e, ok := f.d.outside(f.s, at, how, &f.work); ok {
+	if e, ok := f.d.outside(f.s, at, how, &f.reader); ok {
 		f.edits = append(f.edits, e)
 	}
 }
@@ -139,20 +145,20 @@ var addressAttributes = []string{"href", "src", "action", "formaction", "data", 
 // tag reads the attributes of an HTML tag whose name begins at i (WHATWG HTML, "Tokenization").
 func (f *finder) tag(i int) {
 	if i >= f.nameEnd {
-		f.nameEnd = i + indexAny(f.s[i:], " \t\n\r\f/>")
+		f.nameEnd = i + endOfTagName.in(f.s[i:])
 	}
 	style := f.nameEnd-i == len("style") && strings.EqualFold(f.s[i:f.nameEnd], "style")
 	if f.met == nil {
-		f.met = map[int]bool{}
+		f.met = make([]uint64, len(f.s)/64+1)
 	}
 	for i = f.nameEnd; i < len(f.s); {
 		for i < len(f.s) && strings.IndexByte(" \t\n\r\f/", f.s[i]) >= 0 {
 			i++
 		}
-		if i >= len(f.s) || f.met[i] {
+		if i >= len(f.s) || f.met[i/64]&(1<<(i%64)) != 0 {
 			return
 		}
-		f.met[i] = true
+		f.met[i/64] |= 1 << (i % 64)
 		if f.s[i] == '>' {
 			if style {
 				f.styles(i + 1)
@@ -165,7 +171,7 @@ func (f *finder) tag(i int) {
 
 // attribute reads one attribute and returns where it ends.
 func (f *finder) attribute(i int) int {
-	end := i + 1 + indexAny(f.s[i+1:], " \t\n\r\f/>=")
+	end := i + 1 + endOfName.in(f.s[i+1:])
 	name := strings.ToLower(f.s[i:min(end, i+40)])
 	for i = end; i < len(f.s) && strings.IndexByte(" \t\n\r\f", f.s[i]) >= 0; i++ {
 	}
@@ -179,11 +185,13 @@ func (f *finder) attribute(i int) int {
 	}
 	if quote := f.s[i]; quote == '"' || quote == '\'' {
 		i++
-		end = i + indexAny(f.s[i:], string(quote))
+		if end = len(f.s); strings.IndexByte(f.s[i:], quote) >= 0 {
+			end = i + strings.IndexByte(f.s[i:], quote)
+		}
 		f.value(name, i, end)
 		return min(end+1, len(f.s))
 	}
-	end = i + indexAny(f.s[i:], " \t\n\r\f>")
+	end = i + endOfValue.in(f.s[i:])
 	f.value(name, i, end)
 	return end
 }
@@ -216,7 +224,7 @@ func (f *finder) judgeWithin(start, end int, strict bool) {
 		if i > start && (value[i] <= ' ' || value[i-1] > ' ' && strings.IndexByte(",;=(\"'|", value[i-1]) < 0) {
 			continue
 		}
-		if e, ok := f.d.outside(value, i, form{entities: true, strict: strict && i == start}, &f.work); ok {
+		if e, ok := f.d.outside(value, i, form{entities: true, strict: strict && i == start}, &f.reader); ok {
 			f.edits = append(f.edits, e)
 			i = max(i, e.end-1)
 		}
@@ -247,7 +255,7 @@ func (f *finder) escapedStyle(start, end int) {
 	open.judgeWithin(0, len(sheet), false)
 	read := finder{d: f.d, s: unescapeStyle(sheet)}
 	read.judgeWithin(0, len(read.s), false)
-	f.work += open.work + read.work
+	f.reader.work += open.reader.work + read.reader.work
 	if len(read.edits) <= len(open.edits) {
 		return
 	}
@@ -297,7 +305,7 @@ func (f *finder) bareAddress(i int) {
 	// Who makes links of bare addresses ends them at punctuation, unless a user name goes on.
 	stops := bareStops + "()[]{},;'|*"
 	head := strings.TrimLeft(f.s[i+1:min(len(f.s), i+maxHead)], "/\\")
-	if strings.IndexByte(head[:indexAny(head, bareStops+"/\\?#")], '@') >= 0 {
+	if strings.IndexByte(head[:endOfBareHead.in(head)], '@') >= 0 {
 		stops = bareStops
 	}
 	f.judge(start, form{stops: stops})
@@ -307,7 +315,7 @@ const bareStops = " \t\n\r\f<>\"`"
 
 // bareHost judges www.example.com, which many clients make a link of.
 func (f *finder) bareHost(i int) {
-	end := i + indexAny(f.s[i:], " \t\n\r\f<>\"'`()[]{},;/\\?#")
+	end := i + endOfBareHost.in(f.s[i:])
 	if end-i > maxHead {
 		end = i + maxHead
 	}
@@ -318,10 +326,31 @@ func (f *finder) bareHost(i int) {
 
 func isWord(c byte) bool { return isSchemeByte(c) || c == '_' || c == '/' || c == '@' }
 
-// indexAny is strings.IndexAny for ASCII, or the length of s.
-func indexAny(s, chars string) int {
-	if i := strings.IndexAny(s, chars); i >= 0 {
-		return i
+// bytesOf is a set of bytes.
+type bytesOf [256]bool
+
+func setOf(chars string) *bytesOf {
+	var t bytesOf
+	for i := range len(chars) {
+		t[chars[i]] = true
+	}
+	return &t
+}
+
+// in returns the index of the first byte of s that is in the set, or the length of s.
+func (t *bytesOf) in(s string) int {
+	for i := range len(s) {
+		if t[s[i]] {
+			return i
+		}
 	}
 	return len(s)
 }
+
+var (
+	endOfTagName  = setOf(" \t\n\r\f/>")
+	endOfName     = setOf(" \t\n\r\f/>=")
+	endOfValue    = setOf(" \t\n\r\f>")
+	endOfBareHead = setOf(bareStops + "/\\?#")
+	endOfBareHost = setOf(bareStops + "/\\?#'()[]{},;")
+)

@@ -202,8 +202,8 @@ func TestHostileMarkupIsReadInLinearWork(t *testing.T) {
 		s := strings.Repeat(piece, 1<<18/len(piece))
 		f := finder{d: d, s: s, bare: true}
 		f.find()
-		if f.work > 2*maxWork*len(s)+1<<17 {
-			t.Errorf("%q: read %d bytes of %d", piece, f.work, len(s))
+		if f.reader.work > 2*maxWork*len(s)+1<<17 {
+			t.Errorf("%q: read %d bytes of %d", piece, f.reader.work, len(s))
 		}
 	}
 }

@@ -146,8 +146,8 @@ func (d *Door) unfit(address string) string {
 		host, ok = asciiHost("[" + u.Hostname() + "]")
 	}
 	loopback := host == "localhost" || host == "127.0.0.1" || host == "[::1]"
-	work := 0
-	switch _, leads := d.outside(address, 0, form{strict: true}, &work); {
+	var r reader
+	switch _, leads := d.outside(address, 0, form{strict: true}, &r); {
 	case u.User != nil:
 		return "with a user's name in it"
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback):

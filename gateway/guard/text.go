@@ -16,7 +16,7 @@ func (w *walk) str(i int, change func(string) string) int {
 	}
 	raw := w.doc[i+1 : end-1]
 	hides := saw&(sawWide|sawCode) != 0 && !hidden.Clean(raw)
-	links := saw&sawMarkup != 0 && mayLink(raw) || saw&sawColon != 0 && w.bare()
+	links := saw&sawMarkup != 0 && mayLink(raw) || saw&sawCode != 0 || w.bare()
 	if !hides && !links && change == nil {
 		return end
 	}

@@ -1,7 +1,5 @@
 package hidden
 
-import "unicode/utf8"
-
 // Clean reports whether nothing is hidden in a JSON text, for certain: [Strip] would return
 // each of its strings as it is. It is fast and one-sided: where it would have to look closer
 // (at escapes of characters, joiners, emoji that are made of several) it says no.
@@ -47,7 +45,7 @@ func cleanText(s string) bool {
 		if c := s[i]; c != '\r' && plain[c] == 0 || c == '\\' {
 			continue
 		}
-		n := plainRune([]byte(s[i:min(len(s), i+utf8.UTFMax)]))
+		n := plainRune(s[i:])
 		if n == 0 {
 			return false
 		}
@@ -69,7 +67,7 @@ var plain = func() (t [256]byte) {
 
 // plainRune returns the length of the character that b begins with if it is hidden nowhere,
 // else 0. It goes by the first bytes of its UTF-8; those of hidden characters are few.
-func plainRune(b []byte) int {
+func plainRune[T string | []byte](b T) int {
 	if b[0] < 0xc2 || len(b) < 2 {
 		return 0
 	}
@@ -78,6 +76,7 @@ func plainRune(b []byte) int {
 		if b[1] < 0xa0 || b[1] == 0xad {
 			return 0
 		}
+	case lead >= 0xe4 && lead <= 0xed: // ideographs, Hangul
 	case lead == 0xcd && b[1] == 0x8f, lead == 0xd8 && b[1] == 0x9c, lead == 0xe1, lead == 0xee, lead == 0xef:
 		return 0
 	case lead == 0xe2:
@@ -96,9 +95,20 @@ func plainRune(b []byte) int {
 	case lead > 0xf0:
 		return 0
 	}
-	_, n := utf8.DecodeRune(b)
-	if n < 2 {
+	n := 2
+	switch {
+	case b[0] >= 0xf0:
+		n = 4
+	case b[0] >= 0xe0:
+		n = 3
+	}
+	if len(b) < n {
 		return 0
+	}
+	for i := 1; i < n; i++ {
+		if b[i]&0xc0 != 0x80 {
+			return 0
+		}
 	}
 	return n
 }
