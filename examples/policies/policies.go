@@ -14,12 +14,15 @@ const (
 	BoundedArguments = "bounded-arguments"
 	PerTask          = "per-task"
 	PhishingDefence  = "phishing-defence"
+	NoExfiltration   = "no-exfiltration"
 )
 
 // Names returns every example's name.
-func Names() []string { return []string{BoundedArguments, PerTask, PhishingDefence, ReadOnly} }
+func Names() []string {
+	return []string{BoundedArguments, NoExfiltration, PerTask, PhishingDefence, ReadOnly}
+}
 
-//go:embed readonly bounded-arguments per-task phishing-defence
+//go:embed readonly bounded-arguments no-exfiltration per-task phishing-defence
 var files embed.FS
 
 // FS returns one example's folder: its Rego, its tests, its data and its README. The error is
