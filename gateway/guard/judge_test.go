@@ -264,6 +264,11 @@ func TestMasksHideValuesWhereverTheyAreRepeated(t *testing.T) {
 			t.Errorf("%s\nonce  %s\ntwice %s, %v", tt.in, out, again, r)
 		}
 	}
+	for k, doc := range map[Kind]string{ToolResult: `{"inputRequests":{"a":{"method":"roots/list"}}}`, Error: `{"code":1,"message":"m","data":{"elicitations":[{}]}}`} {
+		if _, _, refused := judged(t, d, k, doc, a); refused == nil || !strings.HasPrefix(refused.Detail, "a question, in which the policy's masks cannot be applied, at ") {
+			t.Errorf("%s: %v", doc, refused)
+		}
+	}
 	for _, doc := range []string{`{"content":[{"type":"image","mimeType":"image/png","data":"` + png + `"}]}`, `{"content":[{"type":"resource","resource":{"uri":"a://b","blob":"AAAA"}}]}`} {
 		if out, r, _ := judged(t, d, ToolResult, doc, a); r.Dropped != 1 || strings.Contains(out, "AAAA") || strings.Contains(out, png) {
 			t.Errorf("%s\ngot %s", doc, out)

@@ -48,6 +48,9 @@ func (w *walk) inputRequests(i int) int {
 		return w.fail(i, publicForm, `"inputRequests" that are no object`)
 	}
 	return w.each(i, func(name strictjson.Span, at int) int {
+		if len(w.a.Mask) > 0 {
+			return w.fail(at, publicQuestion, "a question, in which the policy's masks cannot be applied,")
+		}
 		if !w.name(name) {
 			return -1
 		}
@@ -81,6 +84,9 @@ func (w *walk) inputRequests(i int) int {
 func (w *walk) elicitation(i int) int {
 	if w.at(i) != '{' {
 		return w.fail(i, publicQuestion, "an elicitation that is no object")
+	}
+	if len(w.a.Mask) > 0 {
+		return w.fail(i, publicQuestion, "a question, in which the policy's masks cannot be applied,")
 	}
 	mode := "form"
 	if at, ok := w.find(i, "mode"); ok {

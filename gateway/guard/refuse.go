@@ -38,10 +38,12 @@ func pointer(doc []byte, at int) string {
 	i := w.space(0)
 	for i >= 0 && i < at && len(path) < maxPointer {
 		step, next := "", -1
-		seek := func(name string, start, end int) {
-			if next < 0 && end > at {
-				step, next = name, start
+		seek := func(name string, start, end int) int {
+			if end <= at {
+				return end
 			}
+			step, next = name, start
+			return -1 // nothing more to see
 		}
 		switch w.at(i) {
 		case '{':
@@ -51,16 +53,14 @@ func pointer(doc []byte, at int) string {
 				if s, err := strictjson.String(doc[name.Start-1 : name.End+1]); err == nil {
 					raw = s
 				}
-				seek(raw, value, end)
-				return end
+				return seek(raw, value, end)
 			})
 		case '[':
 			n := 0
 			w.elements(i, func(value int) int {
 				end := w.skip(value, 0)
-				seek(strconv.Itoa(n), value, end)
 				n++
-				return end
+				return seek(strconv.Itoa(n-1), value, end)
 			})
 		}
 		if next < 0 {

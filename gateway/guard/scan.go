@@ -24,7 +24,11 @@ func (w *walk) redactSecrets() *Refused {
 		}
 		return nil
 	}
-	res := scanner.JSON(w.doc)
+	return w.redactFound(scanner.JSON(w.doc), asked)
+}
+
+// redactFound does what is asked about what was found.
+func (w *walk) redactFound(res secrets.Result, asked bool) *Refused {
 	if !res.Complete {
 		if asked && !w.a.PassUnscanned {
 			return refusal(publicScan, `not scanned for secrets to its end: %s; an obligation with "unscanned": "pass" lets it through`, clip(res.Why, 200))

@@ -36,6 +36,7 @@ func TestStripTakesOutWhatHides(t *testing.T) {
 		{"OSC 8", "\x1b]8;;https://evil.example/\x1b\\safe\x1b]8;;\x1b\\", "safe", 2},
 		{"OSC by BEL", "\x1b]0;title\x07x", "x", 1},
 		{"OSC left open", "\x1b]0;text that goes on\nand on", "0;text that goes on\nand on", 1},
+		{"OSC broken off", "\x1b]0;a\x1b[1mb\x07", "0;ab", 3},
 		{"DCS", "\x1bPq#0;2\x1b\\x", "x", 1},
 		{"reset", "a\x1bcb", "ab", 1},
 		{"charset", "a\x1b(0b", "ab", 1},

@@ -62,7 +62,8 @@ func csi(s string) int {
 	return 0
 }
 
-// payload returns the length of a control string and its terminator (BEL, ST), or 0.
+// payload returns the length of a control string and its terminator (BEL, ST), or 0. Another
+// sequence within breaks it off, as it does for terminals.
 func payload(s string) int {
 	s = s[:min(len(s), maxPayload)]
 	if line := strings.IndexByte(s, '\n'); line >= 0 {
@@ -72,10 +73,10 @@ func payload(s string) int {
 		switch {
 		case s[i] == bel:
 			return i + 1
-		case s[i] == esc && i+1 < len(s) && s[i+1] == '\\':
+		case s[i] == esc && i+1 < len(s) && s[i+1] == '\\', strings.HasPrefix(s[i:], "\u009c"):
 			return i + 2
-		case strings.HasPrefix(s[i:], "\u009c"):
-			return i + 2
+		case s[i] == esc, s[i] == 0xc2 && i+1 < len(s) && s[i+1] < 0xa0:
+			return 0
 		}
 	}
 	return 0
