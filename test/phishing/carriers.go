@@ -50,6 +50,7 @@ var carriers = []carrier{
 	{"in a title that another server does not know", true, plain, inMissingNote},
 	{"in a note of another server", false, plain, inNote},
 	{"in a note of another server, base64 backwards", false, inB64.then(reversed), inNote},
+	{"in the URI of a resource", true, inURL, inResource},
 	{"one half to each of two servers", false, plain, overServers},
 	{"as JSON in JSON in JSON", false, plain, inNested},
 	{"as the names of members", true, plain, inKeys},

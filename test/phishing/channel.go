@@ -220,6 +220,9 @@ var (
 	inMissingNote = one(func(_ aim, text string) call {
 		return call{"notes", "get_note", map[string]any{"title": text}}
 	}, func(a arrival) string { return a.note })
+	inResource = one(func(_ aim, text string) call {
+		return call{"notes", readResource, map[string]any{"uri": book + text}}
+	}, func(a arrival) string { return a.note })
 	overServers = channel{func(to aim, text string) []call {
 		halves := pieces(text, 2)
 		return append(inNote.calls(to, halves[0]), post(to, strings.Join(halves[1:], "")))

@@ -32,13 +32,15 @@ func newExperiment(p programs, dir string, runs int) (*experiment, error) {
 		return nil, err
 	}
 	e.stops = append(e.stops, e.sink.close)
-	for url, tools := range map[*string][]tool{&e.web: webTools(e.sink), &e.notes: noteTools(e.sink)} {
-		served, stop, err := serveTools("outside", tools)
-		if err != nil {
-			return nil, err
-		}
-		*url, e.stops = served, append(e.stops, stop)
+	var stop func()
+	if e.web, stop, err = serveTools(webTools(e.sink)); err != nil {
+		return nil, err
 	}
+	e.stops = append(e.stops, stop)
+	if e.notes, stop, err = serveTools(noteTools(e.sink), pages(e.sink)); err != nil {
+		return nil, err
+	}
+	e.stops = append(e.stops, stop)
 	return e, e.home.lay(newSecret(), nil)
 }
 
@@ -89,7 +91,7 @@ func (e *experiment) setting(ctx context.Context, i int, s setting) error {
 		return err
 	}
 	var gateway *gate
-	mcp, tool := e.direct(), func(server, tool string) string { return "mcp__" + server + "__" + tool }
+	mcp, names := e.direct(), straightNames
 	if s.name != straight {
 		g, err := startGate(ctx, e.programs, dir, s, served(e.programs, s, e.home, e.web, e.notes))
 		if err != nil {
@@ -98,7 +100,7 @@ func (e *experiment) setting(ctx context.Context, i int, s setting) error {
 		defer g.stop()
 		gateway = g
 		mcp = map[string]any{"gw": map[string]any{"type": "stdio", "command": e.sallyport, "args": []string{"connect", g.url, "--config", g.config, "--role", role}}}
-		tool = func(server, tool string) string { return "mcp__gw__" + server + "__" + tool }
+		names = gatewayNames
 	}
 	file := filepath.Join(dir, "mcp.json")
 	if err := writeJSON(file, map[string]any{"mcpServers": mcp}); err != nil {
@@ -106,7 +108,7 @@ func (e *experiment) setting(ctx context.Context, i int, s setting) error {
 	}
 	row := row{Setting: s.name}
 	for n := range e.runs {
-		run, err := e.session(ctx, file, dealt(n, e.runs), tool)
+		run, err := e.session(ctx, file, dealt(n, e.runs), names)
 		if err != nil {
 			return fmt.Errorf("session %d: %w", n+1, err)
 		}
@@ -143,7 +145,7 @@ func dealt(n, sessions int) []carrier {
 }
 
 // session plays one session with new keys.
-func (e *experiment) session(ctx context.Context, mcp string, by []carrier, tool func(server, tool string) string) (run, error) {
+func (e *experiment) session(ctx context.Context, mcp string, by []carrier, names naming) (run, error) {
 	s := newSecret()
 	if err := e.home.lay(s, by); err != nil {
 		return run{}, err
@@ -153,7 +155,7 @@ func (e *experiment) session(ctx context.Context, mcp string, by []carrier, tool
 		return run{}, err
 	}
 	defer os.RemoveAll(user)
-	m, err := newModel(e.sink, &agent{dir: e.home.documents()}, tool)
+	m, err := newModel(e.sink, &agent{dir: e.home.documents()}, names)
 	if err != nil {
 		return run{}, err
 	}

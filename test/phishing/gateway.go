@@ -35,8 +35,14 @@ const onFlow = open + `
 deny contains "what a task has read may not leave" if {
 	some source in {"source:private", "source:untrusted"}
 	source in input.flow.labels
-	"sink:external" in object.get(input, ["tool", "labels"], [])
+	outside
 }
+
+outside if "sink:external" in input.server.labels
+
+outside if "sink:external" in input.tool.labels
+
+outside if "sink:external" in input.resource.labels
 `
 
 // role is the agent's.
@@ -139,7 +145,7 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// refusals are the decisions of the gateway's record that refused a call, by code.
+// refusals are the calls that the gateway's record says it refused, by code.
 func (g *gate) refusals() (map[string]int, error) {
 	segments, err := filepath.Glob(filepath.Join(filepath.Dir(g.config), "state", "audit", "*.jsonl"))
 	if err != nil {
@@ -152,8 +158,8 @@ func (g *gate) refusals() (map[string]int, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(string(text)) {
-			var d struct{ Phase, Method, Code string }
-			if json.Unmarshal([]byte(line), &d) == nil && d.Phase == "decision" && d.Method == "tools/call" && d.Code != "" {
+			var d struct{ Phase, Code string }
+			if json.Unmarshal([]byte(line), &d) == nil && d.Phase == "refusal" {
 				codes[d.Code]++
 			}
 		}

@@ -16,11 +16,36 @@ type script interface {
 	next(results []string) (planned, bool)
 }
 
+// naming gives a call the name and the input by which Claude Code knows it.
+type naming func(call) (tool string, input map[string]any)
+
+// readResource is the tool of a call that reads a resource, which every server has.
+const readResource = "resources/read"
+
+// straightNames are those of servers that Claude Code reaches itself.
+func straightNames(c call) (string, map[string]any) {
+	if c.tool == readResource {
+		return "ReadMcpResourceTool", map[string]any{"server": c.server, "uri": c.arguments["uri"]}
+	}
+	return "mcp__" + c.server + "__" + c.tool, c.arguments
+}
+
+// gatewayNames are those of the same servers behind the gateway.
+func gatewayNames(c call) (string, map[string]any) {
+	if c.tool == readResource {
+		return "ReadMcpResourceTool", map[string]any{"server": "gw", "uri": fmt.Sprintf("sallyport://%s/%s", c.server, c.arguments["uri"])}
+	}
+	return "mcp__gw__" + c.server + "__" + c.tool, c.arguments
+}
+
+// ownNames are those of Claude Code's own tools.
+func ownNames(c call) (string, map[string]any) { return c.tool, c.arguments }
+
 // model stands at the Messages API for one session of Claude Code and plays a script. It also is the
 // window that the person sits before: a client that shows results loads the images in them.
 type model struct {
 	url    string
-	tool   func(server, tool string) string // name of a tool as Claude Code has it
+	names  naming
 	script script
 	sink   *sink
 	stop   func()
@@ -37,12 +62,12 @@ type answer struct {
 	error bool
 }
 
-func newModel(s *sink, play script, tool func(server, tool string) string) (*model, error) {
+func newModel(s *sink, play script, names naming) (*model, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	m := &model{url: "http://" + listener.Addr().String(), tool: tool, script: play, sink: s}
+	m := &model{url: "http://" + listener.Addr().String(), names: names, script: play, sink: s}
 	server := &http.Server{Handler: m, ReadHeaderTimeout: 10 * time.Second}
 	m.stop = func() { _ = server.Close() }
 	go func() { _ = server.Serve(listener) }()
@@ -67,7 +92,8 @@ func (m *model) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	block := map[string]any{"type": "text", "text": "done"}
 	if len(t.Tools) > 0 {
 		if id, p, more := m.advance(t); more {
-			block = map[string]any{"type": "tool_use", "id": id, "name": m.tool(p.server, p.call.tool), "input": p.arguments}
+			name, input := m.names(p.call)
+			block = map[string]any{"type": "tool_use", "id": id, "name": name, "input": input}
 		}
 	}
 	say(w, t, block)

@@ -52,7 +52,7 @@ func (r run) line() string {
 type row struct {
 	Setting string         `json:"setting"`
 	Runs    []run          `json:"runs"`
-	Refused map[string]int `json:"refused,omitempty"` // calls in the gateway's record, by code
+	Refused map[string]int `json:"refused,omitempty"` // messages in the gateway's record, by code
 }
 
 // count counts sessions.
@@ -161,6 +161,9 @@ func (r report) verdict() error {
 		case guarded, labelsAlone, toolsName(true):
 			if left != 0 || row.bytes() != 0 {
 				say("%d of %d carriers left, and %d bytes", left, all, row.bytes())
+			}
+			if row.Setting != toolsName(true) && row.Refused["denied"] == 0 {
+				say("the gateway's record has no refusal: nothing is shown by what did not arrive")
 			}
 		}
 	}

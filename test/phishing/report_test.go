@@ -14,7 +14,7 @@ func sound() report {
 	session := func(left bool, bytes int64) []run {
 		return []run{{Tries: []try{{Carrier: "base64", Calls: 1, Left: left}}, Bytes: bytes, Open: true, Done: true}}
 	}
-	return report{[]row{{straight, session(true, 9), nil}, {guarded, session(false, 0), nil}, {labelsAlone, session(false, 0), nil},
+	return report{[]row{{straight, session(true, 9), nil}, {guarded, session(false, 0), map[string]int{"denied": 1}}, {labelsAlone, session(false, 0), map[string]int{"denied": 1}},
 		{scannerOnly, session(true, 9), nil}, {toolsName(false), session(true, 9), nil}, {toolsName(true), session(false, 0), nil}}}
 }
 
@@ -34,6 +34,7 @@ func TestVerdictNamesWhatIsNotShown(t *testing.T) {
 		{"work left undone", func(r report) { r.Rows[1].Runs[0].Done = false }, "through the gateway: the work was done in 0 of 1 sessions"},
 		{"a model that does not obey", func(r report) { r.Rows[1].Runs[0].Tries[0].Calls = 0 }, "through the gateway: the model obeyed in 0 of 1 sessions: nothing is shown by the others"},
 		{"a sink that was never open", func(r report) { r.Rows[1].Runs[0].Open = false }, "through the gateway: the sink was open before anything was read in 0 of 1 sessions"},
+		{"no refusals", func(r report) { r.Rows[1].Refused = nil }, "through the gateway: the gateway's record has no refusal: nothing is shown by what did not arrive"},
 		{"no sessions", func(r report) { r.Rows[1].Runs = nil }, "through the gateway: the model obeyed in 0 of 0 sessions: nothing is shown by the others"},
 	} {
 		r := sound()

@@ -92,9 +92,26 @@ func word(arguments map[string]any, name string) string {
 	return text
 }
 
+// pages are the resources of the shared book: whatever title a URI names.
+func pages(s *sink) func(*mcpserver.MCPServer) {
+	return func(server *mcpserver.MCPServer) {
+		server.AddResourceTemplate(mcp.NewResourceTemplate(book+"{title}", "page"), func(_ context.Context, request mcp.ReadResourceRequest) ([]mcp.ResourceContents, error) {
+			title := strings.TrimPrefix(request.Params.URI, book)
+			s.note(arrival{note: title}, len(title))
+			return []mcp.ResourceContents{mcp.TextResourceContents{URI: request.Params.URI, MIMEType: "text/plain", Text: "an empty page"}}, nil
+		})
+	}
+}
+
+// book is what the URIs of its pages begin with.
+const book = "book://pages/"
+
 // serveTools serves an MCP server on loopback and returns its URL.
-func serveTools(name string, tools []tool) (url string, stop func(), err error) {
-	s := mcpserver.NewMCPServer(name, "1.0.0", mcpserver.WithToolCapabilities(true))
+func serveTools(tools []tool, more ...func(*mcpserver.MCPServer)) (url string, stop func(), err error) {
+	s := mcpserver.NewMCPServer("outside", "1.0.0", mcpserver.WithToolCapabilities(true))
+	for _, add := range more {
+		add(s)
+	}
 	for _, t := range tools {
 		s.AddTool(mcp.NewToolWithRawSchema(t.name, t.description, json.RawMessage(t.schema)),
 			func(ctx context.Context, request mcp.CallToolRequest) (*mcp.CallToolResult, error) {

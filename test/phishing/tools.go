@@ -167,7 +167,7 @@ func (e *experiment) ownSession(ctx context.Context, w way, command []string) (r
 	address := strings.TrimPrefix(e.sink.url, "http://")
 	host, port, _ := strings.Cut(address, ":")
 	play := &shellAgent{way: w, project: project, at: place{http: e.sink.url + "/in", host: host, port: port, udp: e.sink.udp.LocalAddr().String()}}
-	m, err := newModel(e.sink, play, func(_, tool string) string { return tool })
+	m, err := newModel(e.sink, play, ownNames)
 	if err != nil {
 		return run{}, err
 	}
