@@ -2,12 +2,14 @@ package guard
 
 import (
 	"encoding/json"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"golang.org/x/net/html"
 	"pgregory.net/rapid"
 
 	"sallyport/internal/corpora"
@@ -206,4 +208,29 @@ func TestHostileMarkupIsReadInLinearWork(t *testing.T) {
 			t.Errorf("%q: read %d bytes of %d", piece, f.reader.work, len(s))
 		}
 	}
+}
+
+// A parser that is not ours finds no address in the tags that are left which leads outside.
+func TestHTMLThatIsLeftLoadsNothing(t *testing.T) {
+	d := door(t, everywhere)
+	pieces := []string{"<img ", "<a ", "<x ", "<svg/", "src", "href", "=", "\"", "'", ">", "</a>", " ", "/", "\n", "\t", "https:", "//", "\\", "evil.example", "example.com", "&#104;ttps:", "&colon;", "&#9;", "@", "javascript:", "1", "]", "(", "<", "<!--", "-->", "<style>", "<b", "`"}
+	rapid.Check(t, func(t *rapid.T) {
+		s := strings.Join(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 30).Draw(t, "pieces"), "")
+		once, _, ok := d.inert(s, false)
+		if !ok {
+			return
+		}
+		for z := html.NewTokenizer(strings.NewReader(once)); z.Next() != html.ErrorToken; {
+			for _, attr := range z.Token().Attr {
+				if attr.Key != "href" && attr.Key != "src" {
+					continue
+				}
+				address := strings.NewReplacer("\t", "", "\n", "", "\\", "/").Replace(strings.TrimLeft(attr.Val, " \n\t"))
+				u, err := url.Parse(address)
+				if strings.HasPrefix(address, "//evil") || strings.HasPrefix(address, "javascript:") || err == nil && strings.HasPrefix(u.Scheme, "http") && strings.Contains(u.Host, "evil") {
+					t.Fatalf("%q\nleaves %q\nin which %s is %q", s, once, attr.Key, attr.Val)
+				}
+			}
+		}
+	})
 }

@@ -72,7 +72,7 @@ func hieroglyph(r rune) bool {
 
 // joining are the scripts whose spelling uses joiners.
 func joining(r rune) bool {
-	if r < 0x0600 || !unicode.In(r, unicode.Letter, unicode.Mn, unicode.Mc) {
+	if r < 0x0600 || contextual(r) || isHidden(r) || !unicode.In(r, unicode.Letter, unicode.Mn, unicode.Mc) {
 		return false
 	}
 	return unicode.In(r, unicode.Arabic, unicode.Syriac, unicode.Mandaic, unicode.Nko, unicode.Mongolian, unicode.Phags_Pa,

@@ -44,6 +44,7 @@ func TestStripTakesOutWhatHides(t *testing.T) {
 		{"CSI without an end", "\x1b[12\nx", "12\nx", 1},
 		{"a line that overwrites itself", "rm -rf /\rls", "rm -rf /\nls", 1},
 		{"joiners in a run", "क्\u200d\u200d\u200dष", "क्\u200dष", 2},
+		{"joiner before a selector that goes", "म\u200d\u180b", "म", 2},
 		{"joiner between Latin letters", "a\u200db", "ab", 1},
 		{"tags after a flag that is none", "🏴\U000e0067\U000e0062\U000e007f", "🏴", 3},
 	} {
