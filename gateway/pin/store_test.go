@@ -264,3 +264,5 @@ func TestOneProcessWritesTheFile(t *testing.T) {
 }
 
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+var timeZero = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
