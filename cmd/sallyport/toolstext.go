@@ -17,8 +17,11 @@ func catalogueTable(entries []pin.Entry) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, e := range entries {
 		digest := shortDigest(e.Digest)
-		if e.Seen != "" {
-			digest = strings.TrimSpace(digest + " now " + shortDigest(e.Seen))
+		switch {
+		case e.Digest == "":
+			digest = shortDigest(e.Seen)
+		case e.Seen != "":
+			digest += " now " + shortDigest(e.Seen)
 		}
 		eras := ""
 		if len(e.Eras) == 1 {

@@ -95,7 +95,7 @@ func TestTheFileIsMadeToBeRead(t *testing.T) {
 	long := &Shown{Tools: list("tools", tool("a", "one"), `{"name":"b", "inputSchema":{}}`), Instructions: []byte(`"Say:\nhello"`)}
 	r.Server("s").See([2]*Shown{wire.Modern: long, wire.Legacy: tools(tool("a", "one"))})
 	r.approve(t, "a")
-	r.see(tools(`{"name":"a","description":"tw\u200bo","inputSchema":{"type":"object"}}`, `{"name":"b", "inputSchema":{}}`))
+	r.see(tools("{\"name\":\"a\",\"description\":\"tw\u200bo\",\"inputSchema\":{\"type\":\"object\"}}", `{"name":"b", "inputSchema":{}}`))
 	got, err := os.ReadFile(r.path)
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestTheFileIsMadeToBeRead(t *testing.T) {
           pending: true # not served until it is approved
           digest: ` + catalog.Digest([]byte(`{"name":"a","description":"tw\u200bo","inputSchema":{"type":"object"}}`)) + `
           first: 2026-11-25T12:00:00Z
-          exact: "{\"name\":\"a\",\"description\":\"tw\\u200bo\",\"inputSchema\":{\"type\":\"object\"}}"
+          exact: "{\"name\":\"a\",\"description\":\"tw\u200bo\",\"inputSchema\":{\"type\":\"object\"}}"
       b:
         - eras: [modern]
           digest: ` + catalog.Digest([]byte(`{"name":"b","inputSchema":{}}`)) + `

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"sallyport/gateway/guard/hidden"
 	"sallyport/gateway/wire"
 	"sallyport/internal/strictjson"
 )
@@ -52,18 +53,19 @@ func (s *Store) marshal() []byte {
 	var b bytes.Buffer
 	b.WriteString(head)
 	b.WriteString("servers:")
-	empty := true
+	none := " {}\n"
 	for _, name := range slices.Sorted(maps.Keys(s.servers)) {
 		if len(s.servers[name].entries) == 0 {
 			continue
 		}
-		empty = false
-		fmt.Fprintf(&b, "\n  %s:\n", scalar(name))
+		if none != "" {
+			b.WriteByte('\n')
+			none = ""
+		}
+		fmt.Fprintf(&b, "  %s:\n", scalar(name))
 		s.servers[name].marshal(&b)
 	}
-	if empty {
-		b.WriteString(" {}\n")
-	}
+	b.WriteString(none)
 	return b.Bytes()
 }
 
@@ -127,7 +129,7 @@ func marshalDefinition(b *bytes.Buffer, indent string, raw []byte) {
 		return
 	}
 	var compact, pretty bytes.Buffer
-	if json.Compact(&compact, raw) == nil && bytes.Equal(compact.Bytes(), raw) && unseen(raw) == nil && printable(raw) &&
+	if json.Compact(&compact, raw) == nil && bytes.Equal(compact.Bytes(), raw) && printable(raw) &&
 		json.Indent(&pretty, raw, indent+"  ", "  ") == nil {
 		fmt.Fprintf(b, "%sdefinition: |\n%s  %s\n", indent, indent, pretty.Bytes())
 		return
@@ -142,7 +144,7 @@ func printable(raw []byte) bool {
 			return false
 		}
 	}
-	return true
+	return hidden.Check(string(raw)) == nil // some letters are blank
 }
 
 // quoted is a YAML scalar in double quotes; Go's escapes are all YAML's too. In ASCII, so that
