@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+
+	_ "sallyport/policy/builtin" // its functions are known to every compiler of ours
 )
 
 //go:embed input.schema.json

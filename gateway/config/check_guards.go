@@ -103,7 +103,7 @@ func (s *Server) eachItem(each func(list, pattern string, labels, content []stri
 
 // check is the argument's check; relative roots are below dir.
 func (a *Argument) check(dir string) (builtin.Check, error) {
-	c := builtin.Check{Kind: a.Kind, Hosts: a.Hosts, Schemes: a.Schemes, Private: a.Private, Domains: a.Domains, Addresses: a.Addresses,
+	c := builtin.Check{Kind: a.Kind, Hosts: a.Hosts, Schemes: a.Schemes, Private: a.Private, Resolve: a.Resolve, Domains: a.Domains, Addresses: a.Addresses,
 		Pattern: a.Pattern, MaxLen: a.MaxLen, Dialect: a.Dialect, Optional: a.Optional}
 	for _, root := range a.Within {
 		c.Within = append(c.Within, below(dir, root))

@@ -55,7 +55,7 @@ type Argument struct {
 	Kind string `yaml:"kind" required:"yes"`
 	// `path`: the directories that it must be below. Relative ones are relative to the file.
 	Within []string `yaml:"within"`
-	// `url`: hosts, `example.com` or `*.example.com`.
+	// `url`: hosts, `example.com`, `*.example.com` for all below it, or `*` for every public one.
 	Hosts []string `yaml:"hosts"`
 	// `url`: schemes. Default: `https`.
 	Schemes []string `yaml:"schemes"`
@@ -63,7 +63,10 @@ type Argument struct {
 	Ports []string `yaml:"ports"`
 	// `url`: it may name a private address.
 	Private bool `yaml:"private" default:"false"`
-	// `email`: domains of recipients.
+	// `url`: the gateway looks the host up, and wants public addresses only. The server looks it up
+	// again; where a program can connect to at all is what its sandbox says.
+	Resolve bool `yaml:"resolve" default:"false"`
+	// `email`: domains of recipients, as hosts.
 	Domains []string `yaml:"domains"`
 	// `email`: recipients.
 	Addresses []string `yaml:"addresses"`
@@ -71,7 +74,7 @@ type Argument struct {
 	Pattern string `yaml:"pattern"`
 	// Longest value, in bytes. Default: of its kind.
 	MaxLen int `yaml:"maxLen" default:"0"`
-	// `sql`: the dialect.
+	// `sql`: the dialect, `postgres`. One statement that only reads.
 	Dialect string `yaml:"dialect"`
 	// It may be absent.
 	Optional bool `yaml:"optional" default:"false"`
