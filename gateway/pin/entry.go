@@ -14,8 +14,7 @@ type key struct {
 	name string
 }
 
-// version is one text of a definition. Immutable but for its review, which is set under the
-// store's lock by a review of it.
+// version is one text of a definition. It is immutable: a review makes another of it.
 type version struct {
 	raw      []byte
 	digest   string
@@ -23,7 +22,6 @@ type version struct {
 	reviewed *Review   // nil: by nobody
 	unseen   bool      // it has text that a reader does not see
 	steers   bool      // it has characters for which it is never served
-	saved    bool      // the file has it
 	eras     [2]bool   // only while the file is read
 }
 
@@ -100,7 +98,7 @@ func (e *entry) serves(era wire.Era, mode Mode) *version {
 // wouldServe is serves of an entry that the server shows.
 func (e *entry) wouldServe(era wire.Era, mode Mode) *version {
 	v := e.pin[era]
-	if v == nil || !v.saved || e.off(era) {
+	if v == nil || e.off(era) {
 		return nil
 	}
 	if v.reviewed == nil && (mode != FirstUse || v.unseen) || v.steers {

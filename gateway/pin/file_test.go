@@ -148,7 +148,7 @@ func TestTheFileIsMadeToBeRead(t *testing.T) {
 func TestEveryDefinitionIsReadBackAsItWas(t *testing.T) {
 	dir := t.TempDir()
 	rapid.Check(t, func(rt *rapid.T) {
-		name := rapid.StringMatching(`[ -~äé️😀]{1,12}`).Draw(rt, "name")
+		name := rapid.OneOf(rapid.SampledFrom([]string{"<<", "null", "~", "0x10", "1.5", "a: b", "- x", "yes", "#"}), rapid.StringN(1, 20, 60)).Draw(rt, "name")
 		text := string(strictjson.AppendString(nil, rapid.String().Draw(rt, "text")))
 		blank := rapid.SampledFrom([]string{"", " ", "\n", "\t\n "}).Draw(rt, "blank")
 		raw := []byte(`{"name":` + blank + string(strictjson.AppendString(nil, name)) + `,"description":` + text + `,"n":` +
@@ -156,26 +156,26 @@ func TestEveryDefinitionIsReadBackAsItWas(t *testing.T) {
 		if strictjson.Check(raw, strictjson.Limits{}) != nil {
 			rt.Skip("not strict")
 		}
-		s := &Store{servers: map[string]*server{name: newServer()}}
+		servers := map[string]*server{name: newServer()}
 		v := newVersion(raw, catalog.Digest(raw), rapid.Just(timeZero).Draw(rt, "time"))
-		s.servers[name].entries[key{Prompt, name}] = &entry{pin: [2]*version{v, nil}}
+		servers[name].entries[key{Prompt, name}] = &entry{pin: [2]*version{v, nil}}
 		w := newVersion([]byte(text), catalog.Digest([]byte(text)), timeZero)
-		s.servers[name].entries[key{Instructions, ""}] = &entry{pending: [2]*version{w, w}}
+		servers[name].entries[key{Instructions, ""}] = &entry{pending: [2]*version{w, w}}
 		path := filepath.Join(dir, FileName)
-		if err := writeFile(path, s.marshal()); err != nil {
+		if err := writeFile(path, marshal(servers)); err != nil {
 			rt.Fatal(err)
 		}
 		got, err := read(path)
 		if err != nil {
-			rt.Fatalf("%v\n%s", err, s.marshal())
+			rt.Fatalf("%v\n%s", err, marshal(servers))
 		}
 		back := got[name].entries[key{Prompt, name}]
 		if back == nil || string(back.pin[0].raw) != string(raw) || back.pin[1] != nil {
-			rt.Fatalf("read back another definition than %s:\n%s", raw, s.marshal())
+			rt.Fatalf("read back another definition than %s:\n%s", raw, marshal(servers))
 		}
 		said := got[name].entries[key{Instructions, ""}]
 		if said == nil || said.pending[0] != said.pending[1] || string(said.pending[0].raw) != text {
-			rt.Fatalf("read back other instructions than %s:\n%s", text, s.marshal())
+			rt.Fatalf("read back other instructions than %s:\n%s", text, marshal(servers))
 		}
 	})
 }

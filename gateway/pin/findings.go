@@ -51,22 +51,34 @@ var (
 )
 
 // names are what all servers call their tools, in the form in which look-alikes are the same.
-type names struct{ by map[string][]named }
+type names map[string][]called
 
-type named struct{ server, name, as, digest string }
+// named is a tool, and called one of the texts by which people know it.
+type named struct {
+	server, name string
+	version      *version
+}
 
-// names must be called with mu held.
-func (s *Store) names() *names {
-	n := &names{by: map[string][]named{}}
-	for _, server := range slices.Sorted(maps.Keys(s.servers)) {
-		for k, e := range s.servers[server].entries {
+type called struct {
+	named
+	as string
+}
+
+// maxTitle is the longest title that is compared; a longer one is taken for no name.
+const maxTitle = 256
+
+func namesOf(servers map[string]*server) names {
+	n := names{}
+	for _, server := range slices.Sorted(maps.Keys(servers)) {
+		for k, e := range servers[server].entries {
 			if k.kind != Tool {
 				continue
 			}
 			for _, v := range e.all() {
-				n.add(server, k.name, k.name, v.digest)
-				if title := titleOf(v.raw); title != "" && title != k.name {
-					n.add(server, k.name, title, v.digest)
+				one := named{server, k.name, v}
+				n.add(one, one.name)
+				if title := titleOf(v.raw); title != "" && title != one.name && len(title) <= maxTitle {
+					n.add(one, title)
 				}
 			}
 		}
@@ -74,9 +86,9 @@ func (s *Store) names() *names {
 	return n
 }
 
-func (n *names) add(server, name, as, digest string) {
+func (n names) add(one named, as string) {
 	form := hidden.Skeleton(as)
-	n.by[form] = append(n.by[form], named{server, name, as, digest})
+	n[form] = append(n[form], called{one, as})
 }
 
 func titleOf(raw []byte) string {
@@ -89,14 +101,14 @@ func titleOf(raw []byte) string {
 }
 
 // findings looks at one definition.
-func (n *names) findings(server string, k key, v *version) []Finding {
+func (n names) findings(server string, k key, v *version) []Finding {
 	var out []Finding
 	if v.unseen || v.steers {
 		out = append(out, Finding{Rule: FindingHidden, What: fmt.Sprint(unseen(v.raw))})
 	}
 	if k.kind == Tool {
 		out = append(out, n.lookAlikes(server, k.name, "name", k.name, v.digest)...)
-		if title := titleOf(v.raw); title != "" {
+		if title := titleOf(v.raw); title != "" && len(title) <= maxTitle {
 			out = append(out, n.lookAlikes(server, k.name, "title", title, v.digest)...)
 		}
 	}
@@ -109,9 +121,9 @@ func (n *names) findings(server string, k key, v *version) []Finding {
 
 // lookAlikes says which other tool looks the same, once. The same definition at two servers is
 // one program started twice.
-func (n *names) lookAlikes(server, name, where, text, digest string) []Finding {
-	for _, other := range n.by[hidden.Skeleton(text)] {
-		if other.server == server && other.name == name || other.digest == digest {
+func (n names) lookAlikes(server, name, where, text, digest string) []Finding {
+	for _, other := range n[hidden.Skeleton(text)] {
+		if other.server == server && other.name == name || other.version.digest == digest {
 			continue
 		}
 		how := "looks like"
@@ -123,6 +135,9 @@ func (n *names) lookAlikes(server, name, where, text, digest string) []Finding {
 	return nil
 }
 
+// maxJudged is how much of one text is looked at for its wording.
+const maxJudged = 16 << 10
+
 func textFindings(pointer, text string) []Finding {
 	var out []Finding
 	where := catalog.Place(pointer)
@@ -130,6 +145,7 @@ func textFindings(pointer, text string) []Finding {
 	if said && len(text) > longDescription {
 		out = append(out, Finding{FindingLong, where, fmt.Sprintf("%d bytes; most tools need less than %d", len(text), longDescription)})
 	}
+	text = text[:min(len(text), maxJudged)]
 	for _, order := range orders {
 		if m := order.FindString(text); m != "" {
 			out = append(out, Finding{FindingInstruction, where, fmt.Sprintf("speaks to the model: %.80q", m)})
@@ -141,7 +157,7 @@ func textFindings(pointer, text string) []Finding {
 	}
 	if m := link.FindString(text); said && m != "" {
 		host := "an address that cannot be read"
-		if u, err := url.Parse(m); err == nil && u.Host != "" {
+		if u, err := url.Parse(strings.TrimRight(m, ".,;:!?")); err == nil && u.Host != "" {
 			host = u.Host
 		}
 		out = append(out, Finding{FindingLink, where, fmt.Sprintf("leads to %.80q", host)})

@@ -69,14 +69,37 @@ func (s Selection) has(server string, k key) bool {
 
 // List returns what is known of the definitions that are selected, in the order of their names.
 func (s *Store) List(of Selection) []Entry {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	names := s.names()
+	return s.describe(s.servers(), of.has)
+}
+
+// draft is an entry in one era.
+type draft struct {
+	Entry
+	key          key
+	era          wire.Era
+	pin, pending *version
+}
+
+// describe makes one entry of two eras where they are alike, else one of each.
+func (s *Store) describe(all map[string]*server, wanted func(server string, k key) bool) []Entry {
+	names := namesOf(all)
 	var out []Entry
-	for server, known := range s.servers {
+	for server, known := range all {
 		for k, e := range known.entries {
-			if of.has(server, k) {
-				out = append(out, s.describe(server, k, e, names)...)
+			if !wanted(server, k) {
+				continue
+			}
+			m, l := s.draft(server, k, known, e, wire.Modern), s.draft(server, k, known, e, wire.Legacy)
+			m.inspect(names)
+			l.inspect(names)
+			if m != nil && l != nil && m.pin == l.pin && m.pending == l.pending && m.Problem == l.Problem && m.State == l.State {
+				m.Eras = append(l.Eras, m.Eras...)
+				l = nil
+			}
+			for _, d := range []*draft{m, l} {
+				if d != nil {
+					out = append(out, d.Entry)
+				}
 			}
 		}
 	}
@@ -96,48 +119,36 @@ func kindOrder(kind string) Kind {
 	return k
 }
 
-// describe makes one entry of the eras where they are alike, else one of each.
-func (s *Store) describe(server string, k key, e *entry, names *names) []Entry {
-	modern, legacy := wire.Modern, wire.Legacy
-	m, l := s.inEra(server, k, e, modern, names), s.inEra(server, k, e, legacy, names)
-	switch {
-	case m != nil && l != nil && e.pin[modern] == e.pin[legacy] && e.pending[modern] == e.pending[legacy] && m.Problem == l.Problem && m.State == l.State:
-		m.Eras = append(m.Eras, l.Eras...)
-		return []Entry{*m}
-	case m != nil && l != nil:
-		return []Entry{*m, *l}
-	case m != nil:
-		return []Entry{*m}
-	case l != nil:
-		return []Entry{*l}
-	}
-	return nil
-}
-
-func (s *Store) inEra(server string, k key, e *entry, era wire.Era, names *names) *Entry {
+func (s *Store) draft(name string, k key, known *server, e *entry, era wire.Era) *draft {
 	pin, pending := e.pin[era], e.pending[era]
 	if pin == nil && pending == nil && e.problem[era] == "" {
 		return nil
 	}
-	there := e.present[era] || !s.servers[server].looked[look{k.kind, era}] // what no list has said yet is not gone
-	out := &Entry{Server: server, Kind: k.kind.String(), Name: k.name, Eras: []string{era.String()},
-		Served: there && e.wouldServe(era, s.mode) != nil, State: stateOf(e, era, there)}
-	shown := pin
+	there := e.present[era] || !known.looked[look{k.kind, era}] // what no list has said yet is not gone
+	d := &draft{key: k, era: era, pin: pin, pending: pending}
+	d.Entry = Entry{Server: name, Kind: k.kind.String(), Name: k.name, Eras: []string{era.String()},
+		Served: there && e.wouldServe(era, s.now()) != nil, State: stateOf(e, era, there), Problem: e.problem[era]}
 	if pin != nil {
-		out.Digest, out.First, out.Review, out.Pinned = pin.digest, pin.first.Format(time.RFC3339), pin.reviewed, pin.raw
+		d.Digest, d.First, d.Review, d.Pinned = pin.digest, pin.first.Format(time.RFC3339), pin.reviewed, pin.raw
 	}
 	if pending != nil {
-		out.Seen, out.Current, shown = pending.digest, pending.raw, pending
+		d.Seen, d.Current = pending.digest, pending.raw
 	}
-	if shown != nil {
-		out.Problem = problemOf(k, era, shown.raw)
-		out.Findings = names.findings(server, k, shown)
+	return d
+}
+
+// inspect looks at the texts.
+func (d *draft) inspect(names names) {
+	if d == nil {
+		return
 	}
-	out.Problem = cmp.Or(e.problem[era], out.Problem)
-	if out.Problem != "" && out.State != Changed {
-		out.State, out.Served = Hidden, false
+	if shown := cmp.Or(d.pending, d.pin); shown != nil {
+		d.Problem = cmp.Or(d.Problem, problemOf(d.key, d.era, shown.raw))
+		d.Findings = names.findings(d.Server, d.key, shown)
 	}
-	return out
+	if d.Problem != "" && d.State != Changed {
+		d.State, d.Served = Hidden, false
+	}
 }
 
 func stateOf(e *entry, era wire.Era, there bool) State {

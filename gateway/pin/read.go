@@ -206,7 +206,7 @@ func (r reader) version(n *yaml.Node, what string, k key) (v *version, pending b
 	if v.raw, err = r.definition(n, has, what, k); err != nil {
 		return nil, false, err
 	}
-	v.digest, v.saved = catalog.Digest(v.raw), true
+	v.digest = catalog.Digest(v.raw)
 	v.inspect()
 	if d := has["digest"]; d == nil || d.Value != v.digest {
 		if d == nil {

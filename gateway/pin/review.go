@@ -34,9 +34,7 @@ func (s *Store) Approve(ctx context.Context, who string, of Selection, digest st
 	}
 	s.acting.Lock()
 	defer s.acting.Unlock()
-	s.mu.RLock()
 	todo, err := s.choose(of, digest)
-	s.mu.RUnlock()
 	if err != nil {
 		return nil, err
 	}
@@ -46,35 +44,14 @@ func (s *Store) Approve(ctx context.Context, who string, of Selection, digest st
 		}
 	}
 	review := &Review{By: who, At: s.o.Now().UTC().Truncate(time.Second)}
-	s.mu.Lock()
-	undo := take(todo, review)
-	data := s.marshal()
-	undo() // until the file has it
-	s.mu.Unlock()
-	if err := writeFile(s.path, data); err != nil {
+	next, approved := s.take(todo, review)
+	if err := writeFile(s.path, marshal(next)); err != nil {
 		return nil, fmt.Errorf("write pins %s: %w", s.path, err)
 	}
 	s.dirty = false
-	s.mu.Lock()
-	take(todo, review)
-	out := s.approved(todo)
-	s.mu.Unlock()
-	servers := map[string]bool{}
-	for _, c := range todo {
-		servers[c.server] = true
-	}
-	s.changed(slices.Collect(maps.Keys(servers))...)
-	return out, nil
-}
-
-func (s *Store) approved(todo []choice) []Entry {
-	names := s.names()
-	var out []Entry
-	for _, c := range todo {
-		out = append(out, s.describe(c.server, c.key, c.entry, names)...)
-	}
-	sortEntries(out)
-	return out
+	s.current.Store(&next)
+	s.changed(slices.Collect(maps.Keys(approved))...)
+	return s.describe(next, func(server string, k key) bool { return approved[server][k] }), nil
 }
 
 // choice is one name to be approved, with the version for each era; nil keeps what is there.
@@ -89,8 +66,8 @@ func (s *Store) choose(of Selection, digest string) ([]choice, error) {
 	var todo []choice
 	found := false
 	var shown []string // digests
-	for _, server := range slices.Sorted(maps.Keys(s.servers)) {
-		entries := s.servers[server].entries
+	for _, server := range slices.Sorted(maps.Keys(s.servers())) {
+		entries := s.servers()[server].entries
 		for k, e := range entries {
 			if !of.has(server, k) {
 				continue
@@ -134,7 +111,7 @@ func (s *Store) candidate(server string, c choice, era wire.Era, named bool) *ve
 	if v := e.pending[era]; v != nil {
 		return v
 	}
-	gone := s.servers[server].looked[look{c.key.kind, era}] && !e.present[era]
+	gone := s.servers()[server].looked[look{c.key.kind, era}] && !e.present[era]
 	if v := e.pin[era]; named || v != nil && v.reviewed == nil && !gone {
 		return v
 	}
@@ -184,26 +161,28 @@ func (s *Store) record(ctx context.Context, who string, of Selection, c choice) 
 	return nil
 }
 
-// take applies the choices and returns what takes them back.
-func take(todo []choice, review *Review) (undo func()) {
-	var undos []func()
+// take returns what would count with the choices applied, and which names they are, by server.
+func (s *Store) take(todo []choice, review *Review) (all map[string]*server, approved map[string]map[key]bool) {
+	all, approved = maps.Clone(s.servers()), map[string]map[key]bool{}
 	for _, c := range todo {
-		e, old := c.entry, *c.entry
-		undos = append(undos, func() { *e = old })
+		if approved[c.server] == nil {
+			approved[c.server] = map[key]bool{}
+			all[c.server] = all[c.server].clone()
+		}
+		approved[c.server][c.key] = true
+		e := all[c.server].entries[c.key]
+		copies := map[*version]*version{} // one for both eras
 		for era, v := range c.take {
 			if v == nil {
 				continue
 			}
-			reviewed, saved := v.reviewed, v.saved
-			undos = append(undos, func() { v.reviewed, v.saved = reviewed, saved })
-			v.reviewed, v.saved = review, true
-			e.pin[era], e.pending[era] = v, nil
+			if copies[v] == nil {
+				reviewed := *v
+				reviewed.reviewed = review
+				copies[v] = &reviewed
+			}
+			e.pin[era], e.pending[era] = copies[v], nil
 		}
 	}
-	return func() {
-		slices.Reverse(undos)
-		for _, u := range undos {
-			u()
-		}
-	}
+	return all, approved
 }

@@ -189,6 +189,36 @@ func TestStatesAreToldApart(t *testing.T) {
 	}
 }
 
+func TestAnotherModeAsksForARefreshOfEachServer(t *testing.T) {
+	r := fresh(t, FirstUse)
+	var asked []string
+	r.o.Changed = func(server string) { asked = append(asked, server) }
+	r.see(tools(tool("a", "one")))
+	r.SetMode(FirstUse)
+	r.SetMode(Required)
+	if !cmp.Equal(asked, []string{"s"}) {
+		t.Errorf("a refresh was asked of %v; want once of s", asked)
+	}
+	if got := r.see(tools(tool("a", "one"))); got != `{"tools":[]}` {
+		t.Errorf("served %s", got)
+	}
+}
+
+func TestDefinitionsOfOneServerHaveABoundTogether(t *testing.T) {
+	r := fresh(t, FirstUse)
+	var elements []string
+	r.most = 1 << 20
+	for i := range 12 {
+		elements = append(elements, tool(fmt.Sprintf("t%03d", i), strings.Repeat("x", 100<<10)))
+	}
+	r.see(tools(elements...))
+	entries := r.List(Selection{})
+	last := entries[len(entries)-1]
+	if want := "the server's definitions have over 1 MiB together; none more is kept"; last.State != Hidden || last.Problem != want || entries[0].State != Pinned {
+		t.Errorf("%s is %s: %s; want %s", last.Name, last.State, last.Problem, want)
+	}
+}
+
 func TestAServerCannotFillTheFile(t *testing.T) {
 	r := fresh(t, Required)
 	for i := range 50 {

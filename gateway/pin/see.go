@@ -38,26 +38,17 @@ func (p *Pins) See(in [2]*Shown) (out [2]*Shown) {
 	s.acting.Lock()
 	defer s.acting.Unlock()
 	r := s.round(p.name)
-	s.mu.Lock()
 	for _, era := range []wire.Era{wire.Modern, wire.Legacy} {
 		if in[era] != nil {
 			r.hear(era, in[era])
 		}
 	}
-	var data []byte
-	if s.dirty {
-		data = s.marshal()
-	}
-	s.mu.Unlock()
-	err := r.write(data)
-	s.mu.Lock()
-	r.settle(err)
+	r.save()
 	for era := range in {
 		if in[era] != nil {
 			out[era] = r.show(wire.Era(era), in[era])
 		}
 	}
-	s.mu.Unlock()
 	for _, e := range r.order {
 		s.tell(*r.events[e])
 	}
@@ -66,12 +57,7 @@ func (p *Pins) See(in [2]*Shown) (out [2]*Shown) {
 
 // round begins a See.
 func (s *Store) round(name string) *round {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.servers[name] == nil {
-		s.servers[name] = newServer()
-	}
-	r := &round{store: s, name: name, server: s.servers[name], fresh: map[key]bool{}, events: map[key]*Event{}}
+	r := &round{store: s, name: name, server: s.servers()[name].clone(), fresh: map[key]bool{}, events: map[key]*Event{}}
 	for _, e := range r.entries {
 		r.size += e.size()
 	}
@@ -92,7 +78,7 @@ func (s *Store) tell(e Event) {
 	}
 }
 
-// round is one See. The store's acting is held while it lives.
+// round is one See, on a copy of the server's pins. The store's acting is held while it lives.
 type round struct {
 	*server
 	store  *Store
@@ -207,7 +193,7 @@ func (r *round) judge(era wire.Era, k key, e *entry, raw []byte) {
 
 // first reports whether what is seen now may be pinned as it is: nothing was pinned before.
 func (r *round) first(era wire.Era, k key, e *entry) bool {
-	return r.store.mode == FirstUse && (!e.pinned() || r.fresh[k] && e.pin[era] == nil)
+	return r.store.now() == FirstUse && (!e.pinned() || r.fresh[k] && e.pin[era] == nil)
 }
 
 // room says why a definition cannot be kept, or "".
@@ -215,8 +201,8 @@ func (r *round) room(raw []byte) string {
 	if len(raw) > maxDefinition {
 		return fmt.Sprintf("the definition has %d bytes; the limit is %d", len(raw), maxDefinition)
 	}
-	if r.size+len(raw) > maxServerBytes {
-		return fmt.Sprintf("the server's definitions have over %d MiB together; none more is kept", maxServerBytes>>20)
+	if r.size+len(raw) > r.store.most {
+		return fmt.Sprintf("the server's definitions have over %d MiB together; none more is kept", r.store.most>>20)
 	}
 	return ""
 }
@@ -250,32 +236,22 @@ func (r *round) note(era wire.Era, k key, e *entry, was bool) {
 	r.events[k] = ev
 }
 
-// write writes the file where anything is new.
-func (r *round) write(data []byte) error {
-	if data == nil {
-		return nil
-	}
-	err := writeFile(r.store.path, data)
-	r.store.dirty = err != nil
-	return err
-}
-
-// settle makes what is on disk count. Where it could not be written, what was pinned in this round
-// is not pinned.
-func (r *round) settle(err error) {
-	if err != nil {
-		r.store.o.Log.Error("pins not written; definitions that are new are not served", slog.String("server", r.name),
-			slog.String("file", r.store.path), slog.Any("error", err))
-	}
-	for k := range r.fresh {
-		if err != nil {
-			delete(r.entries, k)
-			continue
-		}
-		for _, v := range r.entries[k].all() {
-			v.saved = true
+// save puts what is new on disk, and then makes it count. Where it cannot be written, what was
+// pinned in this round is not pinned.
+func (r *round) save() {
+	next := r.store.with(r.name, r.server)
+	if r.store.dirty {
+		if err := writeFile(r.store.path, marshal(next)); err != nil {
+			r.store.o.Log.Error("pins not written; definitions that are new are not served", slog.String("server", r.name),
+				slog.String("file", r.store.path), slog.Any("error", err))
+			for k := range r.fresh {
+				delete(r.entries, k)
+			}
+		} else {
+			r.store.dirty = false
 		}
 	}
+	r.store.current.Store(&next)
 }
 
 // show returns the lists with nothing but pinned copies in them.
@@ -298,7 +274,7 @@ func (r *round) show(era wire.Era, shown *Shown) *Shown {
 }
 
 func (r *round) served(era wire.Era, kind Kind, name string) []byte {
-	if v := r.entries[key{kind, name}].serves(era, r.store.mode); v != nil {
+	if v := r.entries[key{kind, name}].serves(era, r.store.now()); v != nil {
 		return v.raw
 	}
 	return nil

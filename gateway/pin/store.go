@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sallyport/gateway/wire"
@@ -39,15 +42,15 @@ type Store struct {
 	path string
 	o    Options
 	lock *os.File
+	mode atomic.Uint32
+	most int // bytes of the definitions of one server
 
-	// acting is held by one writer at a time, while it waits for the disk as well. What it has
-	// changed counts for nobody before it is on disk.
+	// acting is held by one writer at a time, also while it waits for the disk. It works on copies,
+	// which take the place of what readers see when they are on disk; nobody who reads waits.
 	acting sync.Mutex
 	dirty  bool // guarded by acting: the file does not hold what is here
 
-	mu      sync.RWMutex // guards what follows, and is never held while anything waits
-	mode    Mode
-	servers map[string]*server
+	current atomic.Pointer[map[string]*server] // what is in it is immutable
 }
 
 // server is the pins of one server.
@@ -63,6 +66,32 @@ type look struct {
 }
 
 func newServer() *server { return &server{entries: map[key]*entry{}, looked: map[look]bool{}} }
+
+// clone returns a copy to work on. The versions are shared.
+func (s *server) clone() *server {
+	next := newServer()
+	if s == nil {
+		return next
+	}
+	for k, e := range s.entries {
+		copied := *e
+		next.entries[k] = &copied
+	}
+	maps.Copy(next.looked, s.looked)
+	return next
+}
+
+// servers is what counts now.
+func (s *Store) servers() map[string]*server { return *s.current.Load() }
+
+// with is what would count with other pins of one server.
+func (s *Store) with(name string, next *server) map[string]*server {
+	all := maps.Clone(s.servers())
+	all[name] = next
+	return all
+}
+
+func (s *Store) now() Mode { return Mode(s.mode.Load()) }
 
 // Open reads the file at path, which need not exist, and keeps other processes from writing it
 // until Close. A file that is not what a store has written, or what a person may write instead, is
@@ -86,7 +115,10 @@ func Open(path string, o Options) (*Store, error) {
 		_ = held.Close() // the file's error is the one that matters
 		return nil, err
 	}
-	return &Store{path: path, o: o, lock: held, mode: o.Mode, servers: servers}, nil
+	s := &Store{path: path, o: o, lock: held, most: maxServerBytes}
+	s.mode.Store(uint32(o.Mode))
+	s.current.Store(&servers)
+	return s, nil
 }
 
 // Close lets other processes write the file.
@@ -95,16 +127,8 @@ func (s *Store) Close() error { return s.lock.Close() }
 // SetMode changes what is done with unreviewed definitions, from the next refresh on, which it
 // asks for.
 func (s *Store) SetMode(m Mode) {
-	s.mu.Lock()
-	same := s.mode == m
-	s.mode = m
-	names := make([]string, 0, len(s.servers))
-	for name := range s.servers {
-		names = append(names, name)
-	}
-	s.mu.Unlock()
-	if !same {
-		s.changed(names...)
+	if Mode(s.mode.Swap(uint32(m))) != m {
+		s.changed(slices.Sorted(maps.Keys(s.servers()))...)
 	}
 }
 
@@ -126,9 +150,9 @@ type Pins struct {
 // [Pins.See].
 func (s *Store) Server(name string) *Pins { return &Pins{s, name} }
 
-// entry returns what is known of a name, or nil; mu must be held.
+// entry returns what is known of a name, or nil.
 func (p *Pins) entry(kind Kind, name string) *entry {
-	if known := p.store.servers[p.name]; known != nil {
+	if known := p.store.servers()[p.name]; known != nil {
 		return known.entries[key{kind, name}]
 	}
 	return nil
@@ -137,9 +161,7 @@ func (p *Pins) entry(kind Kind, name string) *entry {
 // Serves returns the bytes of what may be served under a name in an era: those that are pinned,
 // where the server's newest list has shown nothing else.
 func (p *Pins) Serves(era wire.Era, kind Kind, name string) ([]byte, bool) {
-	p.store.mu.RLock()
-	defer p.store.mu.RUnlock()
-	if v := p.entry(kind, name).serves(era, p.store.mode); v != nil {
+	if v := p.entry(kind, name).serves(era, p.store.now()); v != nil {
 		return v.raw, true
 	}
 	return nil, false
@@ -149,10 +171,7 @@ func (p *Pins) Serves(era wire.Era, kind Kind, name string) ([]byte, bool) {
 // pinned bytes if it is what is pinned, else nil. Then the catalogue is to be fetched again, which
 // says why and tells of it.
 func (p *Pins) Live(era wire.Era, kind Kind, name string, raw []byte) []byte {
-	p.store.mu.RLock()
-	v := p.entry(kind, name).serves(era, p.store.mode)
-	p.store.mu.RUnlock()
-	if v.is(raw) {
+	if v := p.entry(kind, name).serves(era, p.store.now()); v.is(raw) {
 		return v.raw
 	}
 	return nil
@@ -160,14 +179,12 @@ func (p *Pins) Live(era wire.Era, kind Kind, name string, raw []byte) []byte {
 
 // Reviewed reports whether a person has reviewed the definition with this digest under this name.
 func (p *Pins) Reviewed(kind Kind, name, digest string) bool {
-	p.store.mu.RLock()
-	defer p.store.mu.RUnlock()
 	e := p.entry(kind, name)
 	if e == nil {
 		return false
 	}
 	for _, v := range e.pin {
-		if v != nil && v.saved && v.reviewed != nil && v.digest == digest {
+		if v != nil && v.reviewed != nil && v.digest == digest {
 			return true
 		}
 	}

@@ -49,13 +49,13 @@ func writeFile(path string, data []byte) error {
 
 // marshal writes the file by hand: what is not plain text must be seen in it, and yaml libraries
 // leave most of that as it is. Everything is sorted, so that differences are those of the content.
-func (s *Store) marshal() []byte {
+func marshal(servers map[string]*server) []byte {
 	var b bytes.Buffer
 	b.WriteString(head)
 	b.WriteString("servers:")
 	none := " {}\n"
-	for _, name := range slices.Sorted(maps.Keys(s.servers)) {
-		if len(s.servers[name].entries) == 0 {
+	for _, name := range slices.Sorted(maps.Keys(servers)) {
+		if len(servers[name].entries) == 0 {
 			continue
 		}
 		if none != "" {
@@ -63,7 +63,7 @@ func (s *Store) marshal() []byte {
 			none = ""
 		}
 		fmt.Fprintf(&b, "  %s:\n", scalar(name))
-		s.servers[name].marshal(&b)
+		servers[name].marshal(&b)
 	}
 	b.WriteString(none)
 	return b.Bytes()
