@@ -168,7 +168,7 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: x.party()}
 	if call.all {
 		known := x.clientOf(call)
-		out.Session, out.Can, out.Level = call.session, known.can, known.level
+		out.Session, out.Can, out.Level = call.session, x.askable(call, known.can), known.level
 		delete(out.Header, wire.HeaderSession) // the endpoint's, which no server knows
 		delete(out.Header, wire.HeaderLastEventID)
 	}

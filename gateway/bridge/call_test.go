@@ -158,18 +158,13 @@ func TestNewerClientThatHangsUpCancelsItsCall(t *testing.T) {
 	})
 }
 
-// A client whose question the policy keeps back is not told of it, so the call ends.
-func TestCallEndsWhereThePolicyKeepsItsQuestionBack(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", `{}`) }}
+// What the policy keeps back is not declared to the server; one that asks all the same is refused,
+// and its call goes on.
+func TestCallGoesOnWhereThePolicyKeepsItsQuestionBack(t *testing.T) {
+	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("elicitation/create", `{"message":"?"}`)) }}
 	bubbleUnder(t, "package mcp.authz\nallow if input.action == \"tools/call\"", up, Options{}, func(t *testing.T, r *room) {
-		a := r.newer("ann", `{"elicitation":{}}`).call(`1`, "ask", `{}`, "", "")
-		synctest.Wait()
-		if got := a.text(); !strings.Contains(got, "Denied by policy") {
-			t.Errorf("got %s; want a denial", got)
-		}
-		if got := up.errands(); got[len(got)-1] != "s1 notifications/cancelled 2" {
-			t.Errorf("errands %q; want the last to cancel", got)
-		}
+		r.newer("ann", `{"elicitation":{}}`).call(`1`, "ask", `{}`, "", "").
+			wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"got":{"code":403,"message":"refused by the gateway's policy"},"resultType":"complete"}}`)
 	})
 }
 

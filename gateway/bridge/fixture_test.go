@@ -14,6 +14,8 @@ import (
 
 	"sallyport/gateway"
 	"sallyport/gateway/audit"
+	"sallyport/gateway/guard"
+	"sallyport/gateway/rules"
 	"sallyport/gateway/wire"
 	"sallyport/identity/identitytest"
 	"sallyport/policy"
@@ -81,7 +83,11 @@ func newRoom(t testing.TB, made outside, up gateway.Upstream, o Options) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = g.Swap(t.Context(), &gateway.Snapshot{Verifier: made.issuer.Verifier, Policy: made.policy, Servers: map[string]*gateway.Server{"files": server},
+	door, err := guard.New(guard.Config{Content: rules.Kinds})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = g.Swap(t.Context(), &gateway.Snapshot{Verifier: made.issuer.Verifier, Policy: made.policy, Door: door, Servers: map[string]*gateway.Server{"files": server},
 		PublicURL: identitytest.URL, Hosts: hosts, Origins: origins, Limits: gateway.Limits{RequestBytes: 1 << 16, ResultBytes: 1 << 20}})
 	if err != nil {
 		t.Fatal(err)
