@@ -63,7 +63,7 @@ func (e *experiment) conduct(ctx context.Context, only string) error {
 	settings := []setting{
 		{name: straight},
 		{name: guarded, labels: true, scanner: true},
-		{name: labelsAlone, labels: true, policies: map[string]string{"authz.rego": onFlow}},
+		{name: labelsAlone, labels: true},
 		{name: scannerOnly, labels: true, scanner: true, policies: map[string]string{"authz.rego": open}},
 	}
 	for i, s := range settings {

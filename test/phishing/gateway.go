@@ -30,21 +30,6 @@ const open = `package mcp.authz
 allow if "agent" in input.subject.roles
 `
 
-// onFlow is the same with one rule more: whoever has read a source reaches no sink outside.
-const onFlow = open + `
-deny contains "what a task has read may not leave" if {
-	some source in {"source:private", "source:untrusted"}
-	source in input.flow.labels
-	outside
-}
-
-outside if "sink:external" in input.server.labels
-
-outside if "sink:external" in input.tool.labels
-
-outside if "sink:external" in input.resource.labels
-`
-
 // role is the agent's.
 const role = "agent"
 
@@ -97,7 +82,7 @@ func startGate(ctx context.Context, p programs, dir string, s setting, servers m
 // write lays the policies out.
 func (s setting) write(dir string) error {
 	if s.policies == nil {
-		return policies.Write("no-exfiltration", dir)
+		return policies.Write(policies.NoExfiltration, dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
