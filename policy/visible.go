@@ -25,6 +25,11 @@ func (g *Generation) Visible(ctx context.Context, in *Input) (bool, error) {
 	if in.ResourceTemplate {
 		unknown = g.unknownsOfTemplate
 	}
+	return g.open(ctx, value, unknown)
+}
+
+// open reports whether what is unknown could make the answer yes.
+func (g *Generation) open(ctx context.Context, value ast.Value, unknown []*ast.Term) (bool, error) {
 	allowed, err := g.partial(ctx, g.allowPE, value, unknown)
 	if err != nil || len(allowed) == 0 {
 		return false, err

@@ -92,7 +92,7 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
 	}
 	add("state", text, err)
-	found, notes, failed := checkPolicy(ctx, cfg.Policies)
+	found, notes, failed := a.checkPolicy(ctx, cfg.Policies)
 	for _, f := range found {
 		checks = append(checks, check{"policies", f.Level != "error", f.Text})
 	}

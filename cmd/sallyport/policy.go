@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,7 +38,7 @@ func (a *app) newPolicyCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found, notes, failed := checkPolicy(cmd.Context(), dir)
+		found, notes, failed := a.checkPolicy(cmd.Context(), dir)
 		if is {
 			err = a.printJSON(map[string]any{"directory": dir, "findings": found, "notes": notes})
 		} else {
@@ -48,7 +50,7 @@ func (a *app) newPolicyCheck() *cobra.Command {
 }
 
 // checkPolicy loads a directory. failed means that the gateway would not.
-func checkPolicy(ctx context.Context, dir string) (found []finding, notes []string, failed bool) {
+func (a *app) checkPolicy(ctx context.Context, dir string) (found []finding, notes []string, failed bool) {
 	found, notes = []finding{}, []string{}
 	g, err := policy.Load(ctx, dir, policy.Options{})
 	if err != nil {
@@ -58,7 +60,39 @@ func checkPolicy(ctx context.Context, dir string) (found []finding, notes []stri
 	if !hasTests(dir) {
 		found = append(found, finding{"warning", "no tests; a file whose name ends in _test.rego is run at each load, and a policy that fails is not installed"})
 	}
+	flow, note, err := a.checkFlow(ctx, g)
+	if err != nil {
+		return append(found, finding{"error", err.Error()}), notes, true
+	}
+	for _, text := range flow {
+		found = append(found, finding{"warning", text})
+	}
+	if note != "" {
+		notes = append(notes, note)
+	}
 	return found, append(notes, g.Notes()...), false
+}
+
+// checkFlow holds the policies against the labels of the configuration, where one is named.
+func (a *app) checkFlow(ctx context.Context, g *policy.Generation) (warnings []string, note string, err error) {
+	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" {
+		return nil, "labels of tools are in the configuration; with --config FILE it is looked at whether what a role reads can be sent away", nil
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return nil, "", err
+	}
+	words, err := g.Words(func(string) bool { return true })
+	if err != nil {
+		return nil, "", err
+	}
+	items, known := cfg.Labelled(slices.Sorted(maps.Keys(words)))
+	leaks, err := g.Leaks(ctx, items)
+	if err != nil {
+		return nil, "", err
+	}
+	unknown, err := g.UnknownLabels(known)
+	return append(unknown, leaks...), "", err
 }
 
 func (a *app) printFindings(dir string, found []finding, notes []string) error {

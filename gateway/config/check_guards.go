@@ -11,6 +11,7 @@ import (
 	"sallyport/gateway/guard"
 	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
+	"sallyport/policy"
 	"sallyport/policy/builtin"
 )
 
@@ -198,4 +199,44 @@ func (c *Config) canaries() ([]string, error) {
 		out = append(out, line)
 	}
 	return out, nil
+}
+
+// Labelled are the tools and resources that the configuration labels, and all labels that a policy
+// may know. names are those that patterns are tried on: a pattern is no tool, and the policies name
+// those that matter to them.
+func (c *Config) Labelled(names []string) (items []policy.Labelled, known []string) {
+	known = []string{rules.SourcePrivate, rules.SourceUntrusted, rules.SinkExternal, rules.SinkInternal}
+	sets, err := c.ruleSets()
+	if err != nil {
+		return nil, known // it has been checked
+	}
+	for _, server := range slices.Sorted(maps.Keys(sets)) {
+		set := sets[server]
+		known = append(known, set.All()...)
+		if len(set.All()) == 0 {
+			continue
+		}
+		for _, name := range append(c.example(server), names...) {
+			if labels := set.Tool(name).Labels; len(labels) > 0 {
+				items = append(items, policy.Labelled{Server: server, Tool: name, Labels: labels, OfServer: set.Labels()})
+			}
+		}
+		for _, uri := range slices.Sorted(maps.Keys(c.Servers[server].Resources)) {
+			items = append(items, policy.Labelled{Server: server, Resource: uri, Labels: set.Template(uri).Labels, OfServer: set.Labels()})
+		}
+	}
+	slices.Sort(known)
+	return items, slices.Compact(known)
+}
+
+// example are names that the patterns of a server match.
+func (c *Config) example(server string) []string {
+	var out []string
+	for _, pattern := range slices.Sorted(maps.Keys(c.Servers[server].Tools)) {
+		out = append(out, strings.ReplaceAll(pattern, "*", "x"))
+	}
+	if len(out) == 0 {
+		out = []string{"x"} // the labels are the server's
+	}
+	return out
 }
