@@ -223,10 +223,14 @@ func (x *exchange) approved(_ context.Context, call checked) *Error {
 	if x.g.approvals == nil || x.msg == nil {
 		return refuse(CodeDenied, "Denied: the policy wants a person's approval, and this gateway has nobody to ask (decision %s)", x.rec.ID)
 	}
-	g := x.live.Grant()
+	g, said, also := x.live.Grant(), call.msg.Arguments, saidBeside(call.msg)
+	if also != nil {
+		said = slices.Concat(said, []byte{0}, also) // no JSON has a NUL
+	}
 	ticket, ok, err := x.g.approvals.Ask(approval.Call{Method: call.msg.Method, Server: call.server.Name, Tool: call.msg.Name,
-		Digest: x.callDigest(call), Subject: x.who.Subject, Issuer: x.voucher(), Client: x.who.ClientID, Grant: g.ID, Task: g.Task,
-		PolicyRevision: x.snap.Policy.Revision(), By: x.approvedBy, Arguments: call.msg.Arguments})
+		Digest: x.g.recorder.Digest(said), Subject: x.who.Subject, Issuer: x.voucher(),
+		Client: x.who.ClientID, Grant: g.ID, Root: g.Root, Task: g.Task, PolicyRevision: x.snap.Policy.Revision(), By: x.approvedBy,
+		Arguments: call.msg.Arguments, Also: also})
 	switch {
 	case err != nil:
 		return &Error{Code: CodeDenied, Err: err, Public: fmt.Sprintf("Denied: %v (decision %s)", err, x.rec.ID)}
@@ -236,4 +240,35 @@ func (x *exchange) approved(_ context.Context, call checked) *Error {
 	}
 	x.rec.Reasons = append(x.rec.Reasons, fmt.Sprintf("approval %s by %s", ticket.ID, ticket.DecidedBy))
 	return nil
+}
+
+// saidBeside is what a client says with a call beside its name and its arguments, as one object, or
+// nil: answers to what the server asked in between, and whatever a server may read. Left out are
+// _meta and the sealed state, which clients make anew each time they try.
+func saidBeside(msg *wire.Message) []byte {
+	if len(msg.Params) == 0 || msg.Params[0] != '{' {
+		return nil
+	}
+	members, err := strictjson.Object(msg.Params)
+	if err != nil {
+		return nil
+	}
+	var out []byte
+	for _, m := range members {
+		switch m.Name {
+		case "_meta", "arguments", "requestState":
+			continue
+		case "name", "uri", "taskId":
+			if s, err := strictjson.String(m.Value().Of(msg.Params)); err == nil && s == msg.Name {
+				continue
+			}
+		}
+		out = append(out, ',')
+		out = append(append(strictjson.AppendString(out, m.Name), ':'), m.Value().Of(msg.Params)...)
+	}
+	if out == nil {
+		return nil
+	}
+	out[0] = '{'
+	return append(out, '}')
 }

@@ -180,3 +180,28 @@ func TestLogLinesOfASourceNeedACall(t *testing.T) {
 		}
 	}
 }
+
+// A person is shown all that the server is told, and agrees to all of it; what clients make anew
+// for each try is no part of it.
+func TestAPersonAgreesToAllThatACallSays(t *testing.T) {
+	f, desk := withDesk(t, wantsReleaser)
+	call := func(more string) string {
+		return `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/srv/a"}` + more + `}}`
+	}
+	f.post(f.reader, call(`,"task":{"ttl":60},"_meta":{"progressToken":1}`))
+	waiting := desk.List(releaser)
+	if len(waiting) != 1 || string(waiting[0].Arguments) != `{"path":"/srv/a"}` || string(waiting[0].Also) != `{"task":{"ttl":60}}` {
+		t.Fatalf("a person is shown %+v", waiting)
+	}
+	if _, err := desk.Decide(waiting[0].ID, releaser, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	for name, other := range map[string]string{"without": call(""), "with another": call(`,"task":{"ttl":61}`)} {
+		if got := toolText(f.post(f.reader, other).Body.String()); !strings.HasPrefix(got, "This call needs a person's approval") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if got := toolText(f.post(f.reader, call(`,"task":{"ttl":60},"_meta":{"progressToken":2}`)).Body.String()); got != "ok" {
+		t.Errorf("the same call: %s", got)
+	}
+}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -86,9 +89,9 @@ func (a *app) newApprovalsShow() *cobra.Command {
 func (a *app) showTicket(t approval.Ticket) error {
 	for _, line := range []struct{ name, value string }{
 		{"id", t.ID}, {"state", string(t.State)}, {"method", t.Method}, {"server", t.Server}, {"name", t.Tool}, {"subject", t.Subject},
-		{"client", t.Client}, {"grant", t.Grant}, {"task", t.Task}, {"wants role", t.By}, {"policy", t.PolicyRevision},
+		{"issuer", t.Issuer}, {"client", t.Client}, {"grant", t.Grant}, {"task", t.Task}, {"wants role", t.By}, {"policy", t.PolicyRevision},
 		{"asked", t.Asked.Local().Format(time.DateTime)}, {"lapses", t.Lapses.Local().Format(time.DateTime)},
-		{"decided by", t.DecidedBy}, {"reason", t.Why}, {"arguments", string(t.Arguments)},
+		{"decided by", t.DecidedBy}, {"reason", t.Why},
 	} {
 		if line.value == "" {
 			continue
@@ -97,7 +100,26 @@ func (a *app) showTicket(t approval.Ticket) error {
 			return err
 		}
 	}
-	return nil
+	if err := a.printf("arguments %s\n", said(t.Arguments)); err != nil || t.Also == nil {
+		return err
+	}
+	return a.printf("and beside the arguments %s\n", said(t.Also))
+}
+
+// said lays JSON out anew, so that no white space of the sender's pushes anything out of sight.
+func said(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return "none"
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, raw, "", "  "); err != nil {
+		return pin.Visible(string(raw))
+	}
+	lines := strings.Split(out.String(), "\n") // none of a string's: those are escaped
+	for i, line := range lines {
+		lines[i] = pin.Visible(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 func (a *app) newApprovalsDecide(word, short string, approve bool) *cobra.Command {

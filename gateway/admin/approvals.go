@@ -53,17 +53,20 @@ func (s *server) decide(_ http.ResponseWriter, r *http.Request, c caller) (any, 
 	if len(ask.Why) > maxWhy {
 		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the reason has %d bytes; a model has to read it, so it has at most %d", len(ask.Why), maxWhy))
 	}
+	// One at a time: else two people could both be in the record with a decision of which one counts.
+	s.deciding.Lock()
+	defer s.deciding.Unlock()
 	by := s.approver(c)
 	t, err := s.Approvals.Desk.Check(ask.ID, by)
 	if err != nil {
-		return nil, refuse(http.StatusConflict, err.Error())
+		return nil, refuse(http.StatusForbidden, err.Error())
 	}
 	if err := s.Approvals.Record(r.Context(), by, t, ask.Approve, ask.Why); err != nil {
 		return nil, fmt.Errorf("the decision cannot be recorded, so it does not count: %w", err)
 	}
 	t, err = s.Approvals.Desk.Decide(ask.ID, by, ask.Approve, ask.Why)
 	if err != nil {
-		return nil, refuse(http.StatusConflict, err.Error())
+		return nil, refuse(http.StatusForbidden, err.Error())
 	}
 	return t, nil
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"sallyport/gateway/approval"
@@ -36,7 +38,7 @@ func TestACallIsDecidedByWhomItConcernsAndOnRecordFirst(t *testing.T) {
 	r, desk, id, written, fails := withDesk(t)
 	ctx := t.Context()
 	_, err := r.as(t, other).DecideCall(ctx, ApprovalAsk{ID: id, Approve: true})
-	wantRefusal(t, "by the caller", err, "invalid_request", id+" is a call of your own; somebody else must agree to it")
+	wantRefusal(t, "by the caller", err, "access_denied", id+` is a call of your own ("other"); somebody else must decide about it`)
 	_, err = r.as(t, stranger).DecideCall(ctx, ApprovalAsk{ID: id, Approve: true})
 	if err == nil {
 		t.Error("somebody without any rule decided")
@@ -74,4 +76,28 @@ func TestWithoutADeskNothingWaits(t *testing.T) {
 	wantRefusal(t, "list", err, "not_found", "this gateway has no calls that wait for a person")
 	_, err = r.as(t, operator).DecideCall(t.Context(), ApprovalAsk{ID: "ap_x"})
 	wantRefusal(t, "decide", err, "not_found", "this gateway has no calls that wait for a person")
+}
+
+// Of people who decide at the same moment one does, and the record has no decision but that.
+func TestOfRacingDecisionsOneIsRecordedAndCounts(t *testing.T) {
+	r, desk, id, written, _ := withDesk(t)
+	r.uid.Store(dev)
+	var made atomic.Int64
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			c := Dial(r.path)
+			defer c.Close()
+			if _, err := c.DecideCall(t.Context(), ApprovalAsk{ID: id, Approve: i%2 == 0}); err == nil {
+				made.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 1 || len(*written) != 1 {
+		t.Errorf("%d decisions were made and %d recorded; want one: %q", made.Load(), len(*written), *written)
+	}
+	if got := desk.List(approval.Approver{Operator: true})[0]; got.State == approval.Pending || got.DecidedBy != "user dev (uid 1001)" {
+		t.Errorf("the ticket is %s, by %q", got.State, got.DecidedBy)
+	}
 }

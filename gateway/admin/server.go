@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"sallyport/identity/grant"
@@ -92,6 +93,8 @@ type server struct {
 	Options
 	closing <-chan struct{} // closed when the server ends
 	holds   holds
+
+	deciding sync.Mutex // held while a decision about a call is recorded and made
 }
 
 // caller is a user of this machine who may ask for something.

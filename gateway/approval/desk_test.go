@@ -92,10 +92,11 @@ func TestWhoMayNotDecideIsToldWhy(t *testing.T) {
 		by       Approver
 		id, want string
 	}{
-		{Approver{Name: "alice", Subject: "alice", Issuer: "i", Operator: true}, ticket.ID, ticket.ID + " is a call of your own; somebody else must agree to it"},
-		{Approver{Name: "alice", Subject: "alice", Issuer: "i", Roles: bob.Roles}, ticket.ID, ticket.ID + " is a call of your own; somebody else must agree to it"},
-		{Approver{Name: "eve", Subject: "eve", Issuer: "i", Roles: []string{"reader"}}, ticket.ID, "no call waits under \"" + ticket.ID + "\": it has lapsed, or there never was one; see `sallyport approvals list`"},
-		{bob, "ap_no", "no call waits under \"ap_no\": it has lapsed"},
+		{Approver{Name: "alice", Subject: "alice", Issuer: "i", Operator: true}, ticket.ID, ticket.ID + " is a call of your own (\"alice\"); somebody else must decide about it"},
+		{Approver{Name: "alice", Subject: "alice", Issuer: "i", Roles: bob.Roles}, ticket.ID, ticket.ID + " is a call of your own (\"alice\"); somebody else must decide about it"},
+		{Approver{Name: "eve", Subject: "eve", Issuer: "i", Roles: []string{"reader"}}, ticket.ID, ticket.ID + ` wants the role "release-manager", which you have not`},
+		{Approver{Name: "alice", Subject: "alice", Issuer: "the gateway's name before", Operator: true}, ticket.ID, ticket.ID + ` is a call of your own ("alice")`},
+		{bob, "ap_no", "no call waits under \"ap_no\": it has lapsed, or there never was one; see `sallyport approvals list`"},
 	} {
 		if _, err := d.Decide(tt.id, tt.by, true, ""); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: %v; want %s", tt.by.Name, err, tt.want)
@@ -157,31 +158,79 @@ func TestTheModelIsToldWhatToDo(t *testing.T) {
 }
 
 func TestWhatWaitsIsBounded(t *testing.T) {
-	d, _ := desk(Options{PerRoot: 2, Most: 3})
-	one := func(grant, digest string) error {
+	d, _ := desk(Options{PerRoot: 2, PerSubject: 3, Most: 4})
+	one := func(subject, root, grant, digest string) error {
 		c := deploy
-		c.Grant, c.Digest = grant, digest
+		c.Subject, c.Root, c.Grant, c.Digest = subject, root, grant, digest
 		_, _, err := d.Ask(c)
 		return err
 	}
-	for _, tt := range []struct{ grant, digest, want string }{{"a", "1", ""}, {"a", "2", ""}, {"a", "3", "2 calls of this grant wait for a person already; wait until one is decided"},
-		{"b", "1", ""}, {"c", "1", "too many calls wait for a person; try again later"}} {
+	for _, tt := range []struct{ subject, root, grant, digest, want string }{
+		{"alice", "a", "a", "1", ""},
+		{"alice", "a", "a-child", "2", ""},
+		{"alice", "a", "a-child", "2", ""}, // again
+		{"alice", "a", "a-child-too", "3", "2 calls of this grant wait for a person already; wait until one is decided"},
+		{"alice", "b", "b", "1", ""},
+		{"alice", "c", "c", "1", `3 calls of "alice" wait for a person already; wait until one is decided`},
+		{"dana", "d", "d", "1", ""},
+		{"erin", "e", "e", "1", "too many calls wait for a person; try again later"},
+	} {
 		got := ""
-		if err := one(tt.grant, tt.digest); err != nil {
+		if err := one(tt.subject, tt.root, tt.grant, tt.digest); err != nil {
 			got = err.Error()
 		}
 		if got != tt.want {
-			t.Errorf("%s %s: %q; want %q", tt.grant, tt.digest, got, tt.want)
+			t.Errorf("%s %s %s: %q; want %q", tt.subject, tt.grant, tt.digest, got, tt.want)
 		}
 	}
 	large := deploy
 	large.Arguments = make([]byte, MaxArguments+1)
-	if _, _, err := d.Ask(large); err == nil || err.Error() != "the call needs a person's approval and has 65537 bytes of arguments; a person can be shown 65536" {
+	if _, _, err := d.Ask(large); err == nil || err.Error() != "the call needs a person's approval and has 65543 bytes of arguments; a person can be shown 65536" {
 		t.Errorf("large arguments: %v", err)
 	}
 	d.EndGrants([]string{"a"})
-	if err := one("c", "1"); err != nil {
+	if err := one("erin", "e", "e", "1"); err != nil {
 		t.Errorf("after a grant has ended: %v", err)
+	}
+}
+
+// Tickets whose call has been made are kept to be looked at, and go first when there is no room.
+func TestCallsThatWereMadeKeepNobodyOut(t *testing.T) {
+	d, c := desk(Options{Most: 2})
+	var ids []string
+	for _, digest := range []string{"1", "2", "3"} {
+		call := deploy
+		call.Digest = digest
+		ticket, _ := ask(t, d, call)
+		if _, err := d.Decide(ticket.ID, bob, true, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ask(t, d, call); !ok {
+			t.Fatal("the approval is not taken")
+		}
+		ids = append(ids, ticket.ID)
+		c.now = c.now.Add(time.Second)
+	}
+	got := d.List(bob)
+	if len(got) != 2 || got[0].ID != ids[1] || got[1].ID != ids[2] || got[0].State != Used {
+		t.Errorf("kept: %+v; want the newest two, used", got)
+	}
+	if _, err := d.Decide(ids[2], bob, true, ""); err == nil || !strings.Contains(err.Error(), " has been used already, by bob at ") {
+		t.Errorf("deciding what has been used: %v", err)
+	}
+}
+
+// A policy that comes back brings no approval with it that was given before it went.
+func TestApprovalsEndWithTheirPolicy(t *testing.T) {
+	d, _ := desk(Options{})
+	old, _ := ask(t, d, deploy)
+	if _, err := d.Decide(old.ID, bob, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	d.EndPolicies("r2")
+	d.EndPolicies(deploy.PolicyRevision)
+	if next, ok := ask(t, d, deploy); ok || next.ID == old.ID {
+		t.Errorf("under the policy that came back: %s %v; want a new ticket", next.State, ok)
 	}
 }
 

@@ -97,6 +97,7 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 	s.certificate.Store(pair)
 	s.clientCA.Store(next.clients)
 	s.approvals.SetTTL(next.cfg.Approvals.TTL.Std())
+	s.approvals.EndPolicies(next.policy.Revision())
 	s.issuer.SetTTL(next.cfg.Identity.TokenTTL.Std())
 	rules := next.cfg.localRules()
 	s.local.Store(&rules)
