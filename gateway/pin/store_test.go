@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -266,3 +267,36 @@ func TestOneProcessWritesTheFile(t *testing.T) {
 func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
 
 var timeZero = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// TestReadersWaitForNobody reads while others write; with -race it shows that nothing is shared.
+func TestReadersWaitForNobody(t *testing.T) {
+	r := fresh(t, FirstUse)
+	r.see(tools(tool("a", "one"), tool("b", "x")))
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			p := r.Server("s")
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if v, ok := p.Serves(wire.Modern, Tool, "b"); !ok || string(v) != tool("b", "x") {
+					t.Errorf("b is %s, %v", v, ok)
+					return
+				}
+				p.Reviewed(Tool, "a", digestOf("a", "one"))
+				p.Live(wire.Modern, Tool, "a", []byte(tool("a", "two")))
+				r.List(Selection{})
+			}
+		})
+	}
+	for i := range 20 {
+		r.see(tools(tool("a", fmt.Sprint(i)), tool("b", "x")))
+		r.approve(t, "a")
+	}
+	close(done)
+	readers.Wait()
+}
