@@ -12,5 +12,5 @@
 // against it can cost more than the budgets in budget.go.
 //
 // It may be imported by everything under gateway except wire; it imports gateway/wire,
-// internal/strictjson and santhosh-tekuri/jsonschema.
+// gateway/guard/hidden, internal/strictjson and santhosh-tekuri/jsonschema.
 package catalog
