@@ -86,8 +86,8 @@ func (t *tried) opened(how, path string) {
 	if err := unix.Fstatat(unix.AT_FDCWD, path, &st, unix.AT_SYMLINK_NOFOLLOW|unix.AT_NO_AUTOMOUNT); err != nil {
 		return // nothing is there that could have been wanted
 	}
-	if t.shown(path) {
-		return // the program has made it meanwhile, where it may
+	if t.shown(path) || !t.shown("/usr") {
+		return // the program has made it meanwhile, where it may; or it has ended, and nothing is inside any more
 	}
 	t.tell("sandbox hid a file", how+" "+path)
 }
