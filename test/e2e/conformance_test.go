@@ -25,6 +25,9 @@ var explained = map[string]map[string]struct{ direct, through, why string }{
 		"a task handle that the gateway has given to nobody is refused before the server, which has no tasks, can fail the check"}},
 }
 
+// anyContent lets through what a server that shows everything returns.
+const anyContent = "guards: {content: [text, image, audio, resource, resource_link, blob], linkHosts: [example.com]}\n"
+
 // TestConformanceIsTheSameThroughTheGateway runs the official suite against the reference
 // server, directly and through the gateway, and holds the results against each other: every
 // check of every scenario, also of those that are not scored or that the server fails.
@@ -32,7 +35,7 @@ func TestConformanceIsTheSameThroughTheGateway(t *testing.T) {
 	for _, e := range eras {
 		t.Run(e.name, func(t *testing.T) {
 			server := startEverything(t, e)
-			g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, servers: map[string]string{"everything": server}})
+			g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, servers: map[string]string{"everything": server}, more: anyContent})
 			shim := startShim(t, g, g.token(t, "tester", "--ttl", "15m"))
 			direct := conformance(t, server, "--requirements", e.revision)
 			through := conformance(t, shim, "--requirements", e.revision)
@@ -72,7 +75,7 @@ func TestConformanceIsTheSameThroughTheGateway(t *testing.T) {
 func TestConformanceOfAProgram(t *testing.T) {
 	e := eras[0]
 	direct := conformance(t, startEverything(t, e), "--requirements", e.revision)
-	g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, programs: map[string]string{
+	g := startGate(t, setup{policies: map[string]string{"authz.rego": allowTesters}, more: anyContent, programs: map[string]string{
 		"everything": fmt.Sprintf("{command: %q, instance: principal, sandbox: {read: []}}", cached(t, "bin", "everything-server-v1.8.0"))}})
 	g.endpoint = "/mcp/everything"
 	through := conformance(t, startShim(t, g, g.token(t, "tester", "--ttl", "15m")), "--requirements", e.revision)
