@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +70,11 @@ func TestTheGatewayAsksNothingOfFarFileSystems(t *testing.T) {
 	tr.far = []string{"/etc"}
 	tr.root = rootOf(1 << 30) // none
 	tr.opened("read", "/etc/shadow")
-	empty, err := unix.Open(t.TempDir(), unix.O_PATH|unix.O_CLOEXEC, 0)
+	bare := t.TempDir()
+	if err := os.Mkdir(filepath.Join(bare, "usr"), 0o700); err != nil { // as every sandbox has
+		t.Fatal(err)
+	}
+	empty, err := unix.Open(bare, unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
