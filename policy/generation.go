@@ -176,6 +176,13 @@ func (g *Generation) ArgumentKeys() (keys []string, all bool) {
 	return g.argumentKeys, g.reads.allArgs
 }
 
+// ReadsFlow reports whether a rule that decides calls or results names input.flow: what a task has
+// touched, which is nothing where nothing has a label.
+func (g *Generation) ReadsFlow() bool {
+	names := func(r *reads) bool { return r.parts["flow"] || r.parts["flow.labels"] }
+	return names(&g.reads) || g.results != nil && names(&g.results.reads)
+}
+
 // Notes says what an operator should know of how the policies are evaluated.
 func (g *Generation) Notes() []string { return g.reads.notes }
 

@@ -27,8 +27,8 @@ type check struct {
 func (a *app) newDoctor() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Say what is wrong with this installation, and the cure", Args: cobra.NoArgs,
 		Long: "Looks at the configuration, the state directory and its keys, the policies and their tests,\n" +
-			"each MCP server, the sandbox where one is used, the issuers of outside identities, the socket and\n" +
-			"the addresses. Exits 3 when something is wrong."}
+			"each MCP server, its definitions and what is said of its tools, the sandbox where one is used, the\n" +
+			"issuers of outside identities, the socket and the addresses. Exits 3 when something is wrong."}
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		is, err := asJSON()
@@ -92,8 +92,8 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
 	}
 	add("state", text, err)
-	found, notes, failed := a.checkPolicy(ctx, cfg.Policies)
-	for _, f := range found {
+	findings, notes, failed := a.checkPolicy(ctx, cfg.Policies)
+	for _, f := range findings {
 		checks = append(checks, check{"policies", f.Level != "error", f.Text})
 	}
 	if !failed {
@@ -116,6 +116,9 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		}
 		add("server "+access.Server, found, err)
 	}
+	known, found := a.examinePins(ctx, cfg)
+	checks = append(checks, found...)
+	checks = append(checks, examineMarks(ctx, cfg, known)...)
 	if boxed {
 		add("sandbox", "this machine has all that it needs", sandbox.Check().Missing())
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -21,8 +22,11 @@ const (
 	pinsRequired = "required"
 )
 
-// Bounds of a canary, in bytes. A shorter one would be found by chance.
+// Bounds of a canary, in bytes. A shorter one would be found by chance. Each is looked for in every
+// message, so there are not many.
 const (
+	maxCanaries = 1024
+
 	minCanary = 8
 	maxCanary = 256
 )
@@ -35,6 +39,14 @@ func (c *Config) checkGuards(p *problems) {
 		if !slices.Contains(rules.Kinds, kind) {
 			p.key("guards.content."+strconv.Itoa(i), "no kind of content is called %q%s; there are %s", kind, didYouMean(kind, rules.Kinds), strings.Join(rules.Kinds, ", "))
 		}
+	}
+	for i, host := range c.Guards.LinkHosts {
+		if _, err := guard.New(guard.Config{LinkHosts: []string{host}}); err != nil {
+			p.key("guards.linkHosts."+strconv.Itoa(i), "%s", strings.TrimPrefix(err.Error(), "guards.linkHosts: "))
+		}
+	}
+	if len(c.Guards.Canaries) > maxCanaries {
+		p.key("guards.canaries", "holds more than %d canaries", maxCanaries)
 	}
 	for i, marker := range c.Guards.Canaries {
 		if len(marker) < minCanary || len(marker) > maxCanary {
@@ -73,11 +85,16 @@ func (s *Server) checkRules(at, name, dir string, p *problems) {
 		one := rules.Config{Tools: []rules.Entry{e}}
 		if _, err := rules.New(one); err != nil {
 			p.key(key, "%s", strings.TrimPrefix(err.Error(), fmt.Sprintf("%q: ", pattern)))
+		} else if err := rules.Reachable(pattern); list == "resources" && err != nil {
+			p.key(key, "no URI is taken that matches this: %s", err)
 		}
 		for _, argument := range slices.Sorted(maps.Keys(arguments)) {
 			check, err := arguments[argument].check(dir)
 			if err == nil {
 				err = check.Err()
+			}
+			if arguments[argument].Kind == "" {
+				err = errors.New("kind is missing; there are path, url, email, identifier and sql")
 			}
 			if err != nil {
 				p.key(key+".arguments."+argument, "%s", err)
@@ -197,6 +214,9 @@ func (c *Config) canaries() ([]string, error) {
 			return nil, fmt.Errorf("%s:%d: has %d bytes; a canary has %d to %d", c.Guards.CanaryFile, i+1, len(line), minCanary, maxCanary)
 		}
 		out = append(out, line)
+	}
+	if len(out) > maxCanaries {
+		return nil, fmt.Errorf("%s: holds more than %d canaries", c.Guards.CanaryFile, maxCanaries)
 	}
 	return out, nil
 }

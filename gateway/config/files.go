@@ -28,6 +28,9 @@ func (c *Config) CheckFiles() error {
 	} else if !info.IsDir() {
 		p.key("policies", "%s is not a directory", c.Policies)
 	}
+	if _, err := c.canaries(); err != nil {
+		p.key("guards.canaryFile", "%s", err)
+	}
 	c.checkFederation(p)
 	o := c.origin(nil, nil)
 	for _, name := range slices.Sorted(maps.Keys(c.Servers)) {
@@ -58,7 +61,7 @@ func (c *Config) starter(err error) string {
 // Own are the gateway's own files, for a box that stands beside it: secrets, which nobody else may
 // read, and what decides what is allowed or run, which nobody else may change. Paths are absolute.
 func (c *Config) Own() (secret, deciding []string) {
-	secret = []string{c.State, c.TLS.Key}
+	secret = []string{c.State, c.TLS.Key, c.Guards.CanaryFile}
 	deciding = []string{c.source.file, c.Policies, c.TLS.Cert, c.TLS.ClientCA}
 	for _, f := range c.Identity.Federation {
 		deciding = append(deciding, f.JWKSFile, f.CA)
@@ -99,7 +102,7 @@ func (c *Config) guarded() map[string]string {
 		}
 	}
 	for path, what := range map[string]string{c.source.file: "the configuration", c.TLS.Cert: "the certificate", c.TLS.Key: "its key",
-		c.TLS.ClientCA: "the certificates of clients"} {
+		c.Guards.CanaryFile: "the canaries", c.TLS.ClientCA: "the certificates of clients"} {
 		if path != "" {
 			out[resolve(path)] = what
 		}

@@ -120,6 +120,9 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 			s.log.Info("about the policies", slog.String("note", note))
 		}
 	}
+	for name := range next.servers {
+		s.remark(next.cfg, name)
+	}
 	for _, note := range next.cfg.strangeRoles(next.policy.Role) {
 		s.log.Warn("about the configuration", slog.String("note", note))
 	}

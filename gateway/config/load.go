@@ -202,6 +202,7 @@ func overlay(cfg *Config, environ map[string]string, p *problems) {
 		byName[f.GoName] = f
 		p.at[f.Path] = place{variable: f.Env}
 		delete(p.bad, f.Path) // what the file says of it does not count any more
+		maps.DeleteFunc(p.at, func(path string, _ place) bool { return strings.HasPrefix(path, f.Path+".") })
 		if f.path {
 			path := reflect.ValueOf(cfg).Elem().FieldByIndex(f.index).Addr().Interface().(*string)
 			*path = below(".", *path)
@@ -247,6 +248,12 @@ const SidecarName = "upstream"
 func (c *Config) note(environ map[string]string) {
 	if !c.Enforce {
 		c.notes = append(c.notes, "enforce is false: policies decide and are recorded, and refuse nothing")
+	}
+	if !c.Guards.Secrets {
+		c.notes = append(c.notes, "guards.secrets is false: nobody looks for secrets, not even in the arguments of sinks, and what a policy asks about them is refused")
+	}
+	if !c.Guards.Hidden {
+		c.notes = append(c.notes, "guards.hidden is false: characters that nobody sees, or that steer a terminal, reach clients unless a policy asks for their removal")
 	}
 	if len(c.Identity.Local) > 0 && !slices.ContainsFunc(c.Identity.Local, func(l *Local) bool { return l.Operator }) {
 		c.notes = append(c.notes, "identity.local names no operator: nobody can see or end the grants of others while the gateway runs; give the gateway's own user `operator: true`")

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -84,6 +85,11 @@ func (p *problems) key(key, format string, args ...any) {
 	for line == 0 && strings.Contains(parent, ".") { // a key that is missing: where it should stand
 		parent = parent[:strings.LastIndexByte(parent, '.')]
 		line = p.at[parent].line
+		if name := p.at[parent].variable; name != "" { // an entry of a list
+			entry, _ := strconv.Atoi(key[len(parent)+1:]) // digits: no variable is of anything else that has parts
+			p.list = append(p.list, Problem{Key: name, What: fmt.Sprintf("entry %d: ", entry+1) + fmt.Sprintf(format, args...)})
+			return
+		}
 	}
 	p.line(line, key, format, args...)
 }

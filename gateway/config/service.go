@@ -193,6 +193,8 @@ func (s *Service) first(ctx context.Context, servers map[string]*behind) {
 			defer fetched.Done()
 			if err := b.server.Refresh(s.lifetime); err != nil {
 				s.log.Warn("server unavailable", slog.String("server", name), slog.Any("error", err))
+			} else if g := s.serving.Load(); g.servers[name] == b { // else install does it
+				s.remark(g.cfg, name)
 			}
 		})
 	}

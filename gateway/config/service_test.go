@@ -19,9 +19,10 @@ import (
 // fakeServer is an MCP server with the tools `read` and `write` that remembers what came.
 type fakeServer struct {
 	*httptest.Server
-	mu      sync.Mutex // guards both
+	mu      sync.Mutex // guards all below
 	headers []http.Header
 	calls   int
+	says    map[string]string // results by method, instead of its own
 }
 
 func newFakeServer(t *testing.T) *fakeServer {
@@ -42,9 +43,13 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if msg.Method == "tools/call" {
 		f.calls++
 	}
+	result := f.says[msg.Method]
 	f.mu.Unlock()
-	result := ""
+	if result != "" {
+		msg.Method = "said"
+	}
 	switch msg.Method {
+	case "said":
 	case "initialize":
 		result = `{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"fake","version":"1"}}`
 	case "tools/list":
@@ -65,6 +70,13 @@ func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%s,"result":%s}`, msg.ID, result)
+}
+
+// say has the server answer a method otherwise from now on.
+func (f *fakeServer) say(method, result string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.says = map[string]string{method: result}
 }
 
 func (f *fakeServer) seen() (headers []http.Header, calls int) {

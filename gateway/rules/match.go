@@ -83,3 +83,23 @@ func ambiguous(c byte) bool {
 	}
 	return strings.IndexByte("-._~/\\%\x00", c) >= 0
 }
+
+// Reachable says why no URI that is taken can match a pattern on resources, or nil: what it means
+// to mark would be read under another spelling, or is refused under any.
+func Reachable(pattern string) error {
+	fixed, _, star := strings.Cut(pattern, "*")
+	if star && !strings.ContainsAny(fixed, ":/") {
+		return nil // a star can be the scheme
+	}
+	var first error
+	for _, some := range []string{"x", "1", "///x", "//x", "/x"} {
+		err := plainURI(strings.ReplaceAll(pattern, "*", some))
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}

@@ -123,3 +123,31 @@ func TestStarStandsForAnything(t *testing.T) {
 		}
 	}
 }
+
+// A pattern that nothing can match would leave unmarked what it means to mark.
+func TestAPatternThatNoURIMatchesIsNamed(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"FILE:///private/*": "write the scheme and the host in lower case", "file:///a/../private/*": "an empty segment, or one that is only dots", "/srv/private/*": "it is not an absolute URI",
+		"https://Example.com/*": "write the scheme and the host in lower case", "file:///%70rivate/*": "write %70 plainly", "file://host/x": "write a file as file:///",
+	} {
+		if err := Reachable(pattern); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Reachable(%q) = %v; want %q", pattern, err, want)
+		}
+	}
+	for _, pattern := range []string{"*", "*private*", "file:///private/*", "file:*", "file:/*", "file://*", "https://*.example.com/*", "https://h:*/x", "memo:*", "memo://insights", "*://x/*"} {
+		if err := Reachable(pattern); err != nil {
+			t.Errorf("Reachable(%q) = %v", pattern, err)
+		}
+	}
+}
+
+func TestPatternsThatMatchNothingAreFound(t *testing.T) {
+	s := set(t, Config{Tools: []Entry{{Pattern: "reed_*", Labels: []string{"a"}}, {Pattern: "read_*", Labels: []string{"a"}}}, Prompts: []Entry{{Pattern: "p", Labels: []string{"a"}}}})
+	tools, prompts := s.Unmatched([]string{"read_file"}, []string{"q"})
+	if diff := cmp.Diff([]string{"reed_*", "p"}, append(tools, prompts...)); diff != "" {
+		t.Error(diff)
+	}
+	if tools, prompts = s.Unmatched([]string{"read_file", "reed_"}, []string{"p"}); len(tools)+len(prompts) > 0 {
+		t.Errorf("%q %q; want none", tools, prompts)
+	}
+}

@@ -224,3 +224,21 @@ func unique(list []string) []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// Unmatched returns the patterns that match none of the names: of tools, and of prompts.
+func (s *Set) Unmatched(tools, prompts []string) (ofTools, ofPrompts []string) {
+	if s == nil {
+		return nil, nil
+	}
+	return unmatched(s.c.Tools, tools), unmatched(s.c.Prompts, prompts)
+}
+
+func unmatched(entries []Entry, names []string) []string {
+	var out []string
+	for _, e := range entries {
+		if !slices.ContainsFunc(names, func(name string) bool { return match(e.Pattern, name) }) {
+			out = append(out, e.Pattern)
+		}
+	}
+	return out
+}
