@@ -169,6 +169,9 @@ func (e *experiment) session(ctx context.Context, mcp string, by []carrier, name
 	}
 	arrived, bytes := e.sink.reset()
 	r := run{Done: e.home.summarised(), Open: len(arrived[clean]) > 0}
+	for _, one := range m.saw() {
+		r.Had = r.Had || strings.Contains(one.text, s.key)
+	}
 	for phase, n := range bytes {
 		if phase != clean {
 			r.Bytes += n
