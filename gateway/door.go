@@ -85,7 +85,11 @@ func (r *relay) judged(reply *wire.Reply) (*wire.Reply, error) {
 	if kind == guard.ToolResult && r.call.tool.Output != nil {
 		a.Output = r.call.tool.Output.Validate
 	}
-	out, err := r.judge(kind, part, a)
+	now, err := r.ofTask(part, kind)
+	if err != nil {
+		return nil, err
+	}
+	out, err := r.judge(kind, now, a)
 	if err != nil {
 		return nil, err
 	}
@@ -93,6 +97,26 @@ func (r *relay) judged(reply *wire.Reply) (*wire.Reply, error) {
 		return nil, err
 	}
 	return replaced(reply, member, part, out)
+}
+
+// ofTask judges the result of a call that a task's state carries, as if the call had returned it.
+func (r *relay) ofTask(state []byte, kind guard.Kind) ([]byte, error) {
+	if r.msg.Method != wire.MethodTasksGet || r.call.tool == nil || kind == guard.Error || state[0] != '{' {
+		return state, nil
+	}
+	span, ok := strictjson.Find(state, "result")
+	if !ok || state[span.Start] != '{' {
+		return state, nil
+	}
+	a := r.wanted()
+	if r.call.tool.Output != nil {
+		a.Output = r.call.tool.Output.Validate
+	}
+	out, err := r.judge(guard.ToolResult, span.Of(state), a)
+	if err != nil {
+		return nil, err
+	}
+	return wire.Splice(state, span, out), nil
 }
 
 // kind says what a result is. One that asks for input, or stands for a task, holds no content yet.
@@ -142,7 +166,8 @@ func replaced(reply *wire.Reply, member string, was, now []byte) (*wire.Reply, e
 // notification lets a notification through the door. A log message on a stream that belongs to no
 // call has no labels that a task could get by it; from a server with a source it does not pass.
 func (r *relay) notification(reply *wire.Reply) ([]byte, error) {
-	if r.msg == nil && reply.Method == wire.NotifyMessage && rules.Source(r.snap.Rules[r.call.server.Name].All()) {
+	ofNoCall := r.msg == nil || r.msg.Method == wire.MethodListen
+	if ofNoCall && reply.Method == wire.NotifyMessage && rules.Source(r.snap.Rules[r.call.server.Name].All()) {
 		return nil, nil
 	}
 	if len(reply.Params) == 0 {

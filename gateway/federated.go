@@ -9,6 +9,7 @@ import (
 
 	"sallyport/gateway/catalog"
 	"sallyport/gateway/federation"
+	"sallyport/gateway/guard"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/internal/strictjson"
@@ -263,7 +264,15 @@ func (x *exchange) filterAll(ctx context.Context, who *identity.Principal, call 
 	if call.msg.Era == wire.Modern {
 		out = append(out, `,"ttlMs":60000,"cacheScope":"private","resultType":"complete"`...)
 	}
-	return append(out, '}'), nil
+	out = append(out, '}')
+	if member == "tools" {
+		return out, nil // pinned copies, and shown to every caller
+	}
+	clean, _, err := x.snap.Door.Judge(guard.Other, out, &guard.Ask{})
+	if err != nil {
+		return nil, &Error{Code: CodeInvalidOutput, Public: "the list was withheld: it is not what it should be (decision " + x.rec.ID + ")", Err: err}
+	}
+	return clean, nil
 }
 
 func (x *exchange) visibleEntry(ctx context.Context, who *identity.Principal, call checked, e federation.Entry, member string) (bool, error) {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"sallyport/gateway/guard"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 )
@@ -244,7 +245,13 @@ func (r *relay) owe() {
 		return
 	}
 	call := r.call.kept()
-	r.g.owed.Add(call.server.Name, call.session, r.who.Key(), string(call.msg.ID), call)
+	r.g.owed.Add(call.server.Name, call.session, r.who.Key(), string(call.msg.ID), owed{call, r.wants})
+}
+
+// owed is a call whose answer is fetched from another stream, and what is wanted of that.
+type owed struct {
+	call  checked
+	wants guard.Ask
 }
 
 // kept is the call without its body and its catalogue, which may be large.

@@ -57,7 +57,7 @@ type Gateway struct {
 	sessions *session.Sessions
 	handles  *session.Handles
 	flights  *session.Flights
-	owed     *session.Owed[checked]
+	owed     *session.Owed[owed]
 	sealer   *session.Sealer
 	views    *catalog.Views
 	streams  streams
@@ -90,7 +90,7 @@ func New(o Options) (*Gateway, error) {
 		sessions: session.NewSessions(maxSessions),
 		handles:  session.NewHandles(maxHandles),
 		flights:  session.NewFlights(),
-		owed:     session.NewOwed[checked](maxQuestions),
+		owed:     session.NewOwed[owed](maxQuestions),
 		views:    catalog.NewViews(viewBytes),
 		all:      NewServer("", nil, o.Logger),
 		asked:    session.NewOwed[asked](maxQuestions),

@@ -63,12 +63,13 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 // resumed passes an answer that a client fetches from a stream of its session. It is judged as
 // the request was; an answer to no request of this caller is dropped.
 func (r *relay) resumed(reply *wire.Reply) ([]byte, error) {
-	call, ok := r.g.owed.Take(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID))
+	q, ok := r.g.owed.Take(r.call.server.Name, r.call.session, r.who.Key(), string(reply.ID))
 	if !ok {
 		return nil, nil
 	}
+	call := q.call
 	x := *r.exchange
-	x.snap, x.msg = r.g.snapshot.Load(), call.msg
+	x.snap, x.msg, x.wants = r.g.snapshot.Load(), call.msg, q.wants
 	call.listing = call.server.listing(call.msg.Era)
 	earlier := &relay{exchange: &x, ctx: r.ctx, stop: r.stop, who: r.who, call: call}
 	return earlier.response(reply)
@@ -182,6 +183,9 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 		if refusal = question.verdict(d, err); refusal == nil {
 			refusal = question.uncounted()
 		}
+		if refusal == nil && question.approvedBy != "" {
+			refusal = refuse(CodeDenied, "Denied: the policy wants a person's approval for a question of a server, which nobody can give (decision %s)", question.rec.ID)
+		}
 	}
 	out := params
 	if refusal == nil && len(params) > 0 {
@@ -197,7 +201,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	if refusal != nil {
 		code, question.rec.Decision = CodeDenied.String(), "deny"
 		if snap.RecordOnly {
-			refusal, question.rec.Decision = nil, "would_deny"
+			out, refusal, question.rec.Decision = params, nil, "would_deny"
 		}
 	}
 	question.outcome(code, "")
