@@ -43,7 +43,7 @@ func TestNewerClientsCallReachesAnOlderServerInItsForm(t *testing.T) {
 func TestQuestionsBecomeResultsThatAskForInput(t *testing.T) {
 	var got []string
 	up := &olderServer{answer: func(k *talk) {
-		got = append(got, k.ask("elicitation/create", `{"message":"Name?","requestedSchema":{"type":"object"}}`))
+		got = append(got, k.ask("elicitation/create", `{"message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}`))
 		k.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":%s,"progress":2}}`, k.id)
 		got = append(got, k.ask("roots/list", `{}`))
 		k.result(`{"content":[]}`)
@@ -53,7 +53,7 @@ func TestQuestionsBecomeResultsThatAskForInput(t *testing.T) {
 		a := c.call(`1`, "ask", `{}`, "", `,"progressToken":10`)
 		synctest.Wait()
 		first := a.find(t, "requestState")
-		a.wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"question":{"method":"elicitation/create","params":{"message":"Name?","requestedSchema":{"type":"object"}}}},"requestState":"`+first+`"}}`)
+		a.wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"question":{"method":"elicitation/create","params":{"message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}}},"requestState":"`+first+`"}}`)
 		time.Sleep(time.Minute) // the person thinks
 		a = c.call(`2`, "ask", `{}`, `,"inputResponses":{"question":{"action":"accept","content":{"n":1.0}},"more":{}},"requestState":"`+first+`"`, `,"progressToken":20`)
 		synctest.Wait()
@@ -77,7 +77,7 @@ func unknown(id int) string {
 }
 
 func TestRetryThatDoesNotFitIsRefused(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", `{}`); k.result(`{}`) }}
+	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", form); k.result(`{}`) }}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		c := r.newer("ann", `{"elicitation":{}}`)
 		a := c.call(`1`, "ask", `{"n":1}`, "", "")
@@ -106,7 +106,9 @@ func TestRetryThatDoesNotFitIsRefused(t *testing.T) {
 
 // A server that asks all the same gets a refusal and goes on.
 func TestClientThatCannotBeAskedIsNot(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("sampling/createMessage", `{}`)) }}
+	up := &olderServer{answer: func(k *talk) {
+		k.result(`{"got":%s}`, k.ask("sampling/createMessage", `{"messages":[],"maxTokens":1}`))
+	}}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		r.newer("ann", `{"elicitation":{}}`).call(`1`, "ask", `{}`, "", "").
 			wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"got":{"code":403,"message":"refused by the gateway's policy"},"resultType":"complete"}}`)
@@ -122,7 +124,7 @@ func TestServersPingIsAnsweredForANewerClient(t *testing.T) {
 
 // A call whose client does not come again ends, and the server hears of it.
 func TestCallIsGivenUpWhenItsClientDoesNotAnswer(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", `{}`) }}
+	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", form) }}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		c := r.newer("ann", `{"elicitation":{}}`)
 		a := c.call(`1`, "ask", `{}`, "", "")
@@ -161,7 +163,7 @@ func TestNewerClientThatHangsUpCancelsItsCall(t *testing.T) {
 // What the policy keeps back is not declared to the server; one that asks all the same is refused,
 // and its call goes on.
 func TestCallGoesOnWhereThePolicyKeepsItsQuestionBack(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("elicitation/create", `{"message":"?"}`)) }}
+	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("elicitation/create", form)) }}
 	bubbleUnder(t, "package mcp.authz\nallow if input.action == \"tools/call\"", up, Options{}, func(t *testing.T, r *room) {
 		r.newer("ann", `{"elicitation":{}}`).call(`1`, "ask", `{}`, "", "").
 			wants(t, `200 {"jsonrpc":"2.0","id":1,"result":{"got":{"code":403,"message":"refused by the gateway's policy"},"resultType":"complete"}}`)
@@ -220,7 +222,7 @@ func TestOlderResourceIsNobodyElsesToCache(t *testing.T) {
 
 // One client cannot take the places of all others; its server is told no and goes on.
 func TestOneClientHasSixteenCallsThatWait(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("elicitation/create", `{}`)) }}
+	up := &olderServer{answer: func(k *talk) { k.result(`{"got":%s}`, k.ask("elicitation/create", form)) }}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		c := r.newer("ann", `{"elicitation":{}}`)
 		for range maxOfOne {

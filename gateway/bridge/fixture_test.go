@@ -83,7 +83,7 @@ func newRoom(t testing.TB, made outside, up gateway.Upstream, o Options) *room {
 	if err != nil {
 		t.Fatal(err)
 	}
-	door, err := guard.New(guard.Config{Content: rules.Kinds})
+	door, err := guard.New(guard.Config{Content: rules.Kinds, LinkHosts: []string{"x.example"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,3 +252,6 @@ func (a *response) find(t testing.TB, name string) string {
 	value, _, _ := strings.Cut(rest, `"`)
 	return value
 }
+
+// form is a question that the second door lets pass as it stands.
+const form = `{"message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}`

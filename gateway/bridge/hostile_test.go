@@ -115,7 +115,7 @@ func TestEmptyPermitAndClosedLinkSendNothing(t *testing.T) {
 }
 
 func TestCloseEndsWhatIsUnderWay(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", `{}`) }}
+	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", form) }}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		a := r.newer("ann", `{"elicitation":{}}`).call(`1`, "ask", `{}`, "", "")
 		synctest.Wait()
@@ -146,7 +146,7 @@ func asker(newer bool) gateway.Upstream {
 			if got := memberOf(memberOf(msg.Params, "inputResponses"), "k"); got != nil {
 				state += string(got)
 			}
-			if n := string(memberOf(msg.Arguments, "questions")); strings.Count(state, "{") < int(n[0]-'0') {
+			if n := string(memberOf(msg.Arguments, "questions")); strings.Count(state, `"questions"`) < int(n[0]-'0') {
 				return replied(msg, `{"resultType":"input_required","requestState":`+string(quoted(state))+`,"inputRequests":{"k":{"method":"elicitation/create","params":`+string(msg.Arguments)+`}}}`)
 			}
 			return replied(msg, `{"resultType":"complete","said":`+string(quoted(string(msg.Arguments)+state))+`}`)
@@ -241,7 +241,7 @@ func TestConcurrentClientsAreNeverMixed(t *testing.T) {
 		wrong := make(chan string, 64)
 		for i, c := range clients {
 			for j := range rapid.IntRange(1, 4).Draw(rt, "calls") {
-				args := fmt.Sprintf(`{"questions":%d,"of":"%d-%d-%d"}`, questions, i, j, rand.Int())
+				args := fmt.Sprintf(`{"questions":%d,"of":"%d-%d-%d","message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}`, questions, i, j, rand.Int())
 				all.Go(func() {
 					if got, want := c.play(fmt.Sprint(j), args), strings.Repeat(args, questions+1); got != want {
 						wrong <- fmt.Sprintf("got %s\nwant %s", got, want)

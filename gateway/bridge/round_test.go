@@ -44,10 +44,10 @@ func TestNewerServersInputIsAskedOfAnOlderClient(t *testing.T) {
 	up.answer = func(_ context.Context, _ gateway.Outbound, msg *wire.Message) (*gateway.Reply, error) {
 		switch len(up.bodies()) {
 		case 1: // as one body
-			return replied(msg, `{"resultType":"input_required","requestState":"s\"1","inputRequests":{"a\"b":{"method":"elicitation/create","params":{"message":"?","mode":"url","url":"https://x"}},"r":{"method":"roots/list"}}}`)
+			return replied(msg, `{"resultType":"input_required","requestState":"s\"1","inputRequests":{"a\"b":{"method":"elicitation/create","params":{"message":"The MCP server \"files\" asks: ?","mode":"url","url":"https://x.example"}},"r":{"method":"roots/list"}}}`)
 		case 2: // as a stream
 			return streamed(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p"}}`,
-				`{"jsonrpc":"2.0","id":`+string(msg.ID)+`,"result":{"resultType":"input_required","inputRequests":{"s":{"method":"sampling/createMessage","params":{"maxTokens":1}}}}}`)
+				`{"jsonrpc":"2.0","id":`+string(msg.ID)+`,"result":{"resultType":"input_required","inputRequests":{"s":{"method":"sampling/createMessage","params":{"messages":[],"maxTokens":1}}}}}`)
 		}
 		return replied(msg, `{"content":[],"resultType":"complete"}`)
 	}
@@ -56,7 +56,7 @@ func TestNewerServersInputIsAskedOfAnOlderClient(t *testing.T) {
 		a := c.call(`1`, "ask", `{"n":1}`, "", "")
 		synctest.Wait()
 		lines := strings.Split(strings.TrimPrefix(a.text(), "200 "), "\n")
-		if len(lines) != 2 || !strings.Contains(lines[0], `"method":"elicitation/create","params":{"message":"?","mode":"url","url":"https://x","elicitationId":"`) || !strings.Contains(lines[1], `"method":"roots/list"}`) {
+		if len(lines) != 2 || !strings.Contains(lines[0], `"method":"elicitation/create","params":{"message":"The MCP server \"files\" asks: ?","mode":"url","url":"https://x.example","elicitationId":"`) || !strings.Contains(lines[1], `"method":"roots/list"}`) {
 			t.Fatalf("asked %q; want both questions", lines)
 		}
 		reply := func(line, result string) {
@@ -101,8 +101,8 @@ func inputs(requests string) *newerServer {
 }
 
 const (
-	wantsName = `,"inputRequests":{"n":{"method":"elicitation/create","params":{"message":"?"}}}`
-	wantsBoth = `,"inputRequests":{"n":{"method":"elicitation/create","params":{}},"r":{"method":"roots/list"}}`
+	wantsName = `,"inputRequests":{"n":{"method":"elicitation/create","params":{"message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}}}`
+	wantsBoth = `,"inputRequests":{"n":{"method":"elicitation/create","params":{"message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}},"r":{"method":"roots/list"}}`
 )
 
 func TestWhatCannotBeAskedIsSaid(t *testing.T) {

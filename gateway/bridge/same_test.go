@@ -20,7 +20,7 @@ import (
 func TestOlderClientsAreEachInTheirOwnSession(t *testing.T) {
 	up := &olderServer{answer: func(k *talk) {
 		k.say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p"}}`)
-		k.result(`{"content":[],"got":%s}`, k.ask("elicitation/create", `{"message":"?"}`))
+		k.result(`{"content":[],"got":%s}`, k.ask("elicitation/create", form))
 	}}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		ann, ben := r.older("ann", `{"elicitation":{}}`), r.older("ann", `{"elicitation":{}}`)
@@ -221,7 +221,7 @@ func TestRevisionThatWasAgreedIsNamedEverywhere(t *testing.T) {
 }
 
 func TestSessionEndsWithItsClients(t *testing.T) {
-	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", `{}`) }}
+	up := &olderServer{answer: func(k *talk) { k.ask("elicitation/create", form) }}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		old, modern := r.older("ann", `{}`), r.newer("bob", `{"elicitation":{}}`)
 		a := old.call(`1`, "ask", `{}`, "", "")
@@ -283,7 +283,7 @@ func TestSessionsAreBounded(t *testing.T) {
 func TestClientsWithoutASessionAreNotMixedUp(t *testing.T) {
 	up := &olderServer{answer: func(k *talk) {
 		k.say(`{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}`)
-		k.result(`{"for":%s,"got":%s}`, k.id, k.ask("elicitation/create", `{}`))
+		k.result(`{"for":%s,"got":%s}`, k.id, k.ask("elicitation/create", form))
 	}}
 	bubble(t, up, Options{}, func(t *testing.T, r *room) {
 		c := &caller{r: r, subject: "ann"}
