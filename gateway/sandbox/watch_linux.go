@@ -119,6 +119,12 @@ func (w *watcher) answer(n *notification) {
 		if look {
 			how, path = call.how, w.tried.path(n.pid, call.dir, call.at)
 		}
+		if how == "write" && path != "" {
+			// A file that is about to be made would be there outside, and gone inside with the
+			// program, by the time that somebody looks.
+			w.tried.opened(how, path)
+			path = ""
+		}
 	} else {
 		r.err = -int32(unix.EPERM)
 	}
