@@ -49,7 +49,7 @@ func TestWhatATaskHasReadDoesNotLeave(t *testing.T) {
 	} {
 		files, web := newRecorder(t), newRecorder(t)
 		files.text = secret
-		g := startGate(t, setup{policies: map[string]string{"authz.rego": tt.policy}, programs: map[string]string{
+		g := startGate(t, setup{policies: map[string]string{"authz.rego": tt.policy}, more: noScanner, programs: map[string]string{
 			"files": fmt.Sprintf(`{type: http, url: %q, tools: {"read_*": {labels: [source:private]}}}`, files.url),
 			"web":   fmt.Sprintf(`{type: http, url: %q, labels: [sink:external]}`, web.url)}})
 		for _, carrier := range exfiltrated {
@@ -83,6 +83,9 @@ func TestWhatATaskHasReadDoesNotLeave(t *testing.T) {
 		}
 	}
 }
+
+// noScanner leaves the labels alone to stop what leaves.
+const noScanner = "guards: {secrets: false}\n"
 
 const allowAgents = `package mcp.authz
 
