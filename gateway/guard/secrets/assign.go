@@ -63,6 +63,9 @@ func valuesAfter(text []byte, i int) uint64 {
 	for n < 20 && n < len(text) && between[text[n]]&inName != 0 {
 		n++
 	}
+	if n == len(text) || between[text[n]]&^inName == 0 {
+		return 0 // most words that look like a name: neither a quote nor an assignment follows
+	}
 	var quotes, openings, colons, equal, singles, pipes, questions, greaters uint64
 	for k, c := range text {
 		t, bit := between[c], uint64(1)<<k

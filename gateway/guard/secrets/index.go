@@ -49,6 +49,18 @@ func newPattern(r *rule, s shape) (p *pattern, ok bool) {
 	return p, p != nil
 }
 
+// newName is newPattern for a name: core goes up to its end, where the assignment begins.
+func newName(r *rule, s shape) (p *pattern, ok bool) {
+	k := len(s)
+	for k > 0 && s[k-1].kind != gap {
+		k--
+	}
+	if p, ok = newPattern(r, s[k:]); ok {
+		p.name, p.before, p.left = true, s[:k].longest(), s[:k].bytes()
+	}
+	return p, ok
+}
+
 // fits reports whether the core of p lies in text at i.
 func (p *pattern) fits(text []byte, i int) bool {
 	return i >= 0 && fits(p.core, text, i)

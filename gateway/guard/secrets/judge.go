@@ -3,6 +3,7 @@ package secrets
 import (
 	"bytes"
 	"math"
+	"unicode/utf8"
 
 	"github.com/zricethezav/gitleaks/v8/config"
 )
@@ -11,35 +12,38 @@ import (
 type finding struct{ secret, match, line string }
 
 // allowed reports whether one of the lists leaves the finding alone, by the rules of the
-// library. Commits and paths, which it also knows, are never those of a message.
-func (f finding) allowed(lists []*config.Allowlist) bool {
-	for _, a := range lists {
-		target := f.secret
-		switch a.RegexTarget {
-		case "match":
-			target = f.match
-		case "line":
-			target = f.line
-		}
-		matched := a.RegexAllowed(target)
+// library.
+func (f finding) allowed(lists []allowlist) bool {
+	for i := range lists {
+		a := &lists[i]
 		stop, _ := a.ContainsStopWord(f.secret)
 		if a.MatchCondition != config.AllowlistMatchAnd {
-			if matched || stop {
+			if stop || a.matches(f.target(a)) {
 				return true
 			}
 			continue
 		}
-		if len(a.Commits) > 0 || len(a.Paths) > 0 || len(a.Regexes) > 0 && !matched || len(a.StopWords) > 0 && !stop {
-			continue
+		if (stop || len(a.StopWords) == 0) && (len(a.Regexes) == 0 || a.matches(f.target(a))) {
+			return true
 		}
-		return true
 	}
 	return false
 }
 
+// target is what the list's expressions look at.
+func (f finding) target(a *allowlist) string {
+	switch a.RegexTarget {
+	case "match":
+		return f.match
+	case "line":
+		return f.line
+	}
+	return f.secret
+}
+
 // maxLine bounds how much of a line around a match is looked at: in a JSON document a line can
 // be all of it.
-const maxLine = 1024
+const maxLine = 256
 
 // line returns the lines that text[start:end] lies in.
 func line(text []byte, start, end int) string {
@@ -59,12 +63,26 @@ func entropy(s string) float64 {
 	if s == "" {
 		return 0
 	}
-	counts := map[rune]int{}
+	var ascii [utf8.RuneSelf]int
+	var other map[rune]int
 	for _, r := range s {
-		counts[r]++
+		if r < utf8.RuneSelf {
+			ascii[r]++
+			continue
+		}
+		if other == nil {
+			other = map[rune]int{}
+		}
+		other[r]++
 	}
 	sum, each := 0.0, 1/float64(len(s))
-	for _, n := range counts {
+	for _, n := range ascii {
+		if n > 0 {
+			f := float64(n) * each
+			sum -= f * math.Log2(f)
+		}
+	}
+	for _, n := range other {
 		f := float64(n) * each
 		sum -= f * math.Log2(f)
 	}

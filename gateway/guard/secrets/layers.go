@@ -32,9 +32,10 @@ type work struct {
 	why                     string
 }
 
-// newWork allows work for a document of n bytes.
+// newWork allows work for a document of n bytes. Ordinary documents need a small part of it;
+// one that is made to be slow costs some microseconds for each byte matched.
 func newWork(n int) work {
-	return work{maxMatched: 4*n + 64<<10, maxDecoded: 8*n + 256<<10}
+	return work{maxMatched: min(2*n+64<<10, 4<<20), maxDecoded: min(8*n+256<<10, 64<<20)}
 }
 
 // match asks for n bytes of text to be matched with a rule's expression.

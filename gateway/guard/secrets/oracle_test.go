@@ -12,6 +12,7 @@ import (
 	"github.com/zricethezav/gitleaks/v8/config"
 	"github.com/zricethezav/gitleaks/v8/detect"
 
+	"sallyport/gateway/guard/secrets/secretstest"
 	"sallyport/internal/corpora"
 )
 
@@ -161,7 +162,7 @@ func TestSamplesThatAreNoSecretsAreLeftAlone(t *testing.T) {
 func TestSecretsAreFoundInEveryEncoding(t *testing.T) {
 	s := newScanner(t, Options{})
 	tried, found := map[string]int{}, map[string]int{}
-	turn := 0
+	turn, ways := 0, secretstest.Undone()
 	for _, sample := range samples(t) {
 		for _, text := range sample.True[:min(8, len(sample.True))] {
 			want := s.Text([]byte(text)).Findings
@@ -169,19 +170,19 @@ func TestSecretsAreFoundInEveryEncoding(t *testing.T) {
 				continue
 			}
 			turn++
-			e := undoes[turn%len(undoes)]
-			doc := []byte(`{"content":[{"type":"text","text":` + quoted(e.do(text)) + `}]}`)
-			tried[e.name]++
+			e := ways[turn%len(ways)]
+			doc := []byte(`{"content":[{"type":"text","text":` + secretstest.JSON(e.Do(text)) + `}]}`)
+			tried[e.Name]++
 			if slices.ContainsFunc(s.JSON(doc).Findings, func(f Finding) bool { return f.Rule == want[0].Rule }) {
-				found[e.name]++
+				found[e.Name]++
 			} else {
-				t.Logf("%s: %s not found in %s", e.name, want[0].Rule, doc)
+				t.Logf("%s: %s not found in %s", e.Name, want[0].Rule, doc)
 			}
 		}
 	}
-	for _, e := range undoes {
-		if n := tried[e.name]; n < 25 || n-found[e.name] > 1 {
-			t.Errorf("%s: found %d of %d; want all but one of at least 25", e.name, found[e.name], n)
+	for _, e := range ways {
+		if n := tried[e.Name]; n < 25 || n-found[e.Name] > 1 {
+			t.Errorf("%s: found %d of %d; want all but one of at least 25", e.Name, found[e.Name], n)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
+
+	"sallyport/gateway/guard/secrets/secretstest"
 )
 
 // document draws a sound JSON document with secrets, encoded or not, among other text, and
@@ -18,7 +20,7 @@ func document(t *rapid.T, pieces []string) []byte {
 		var s strings.Builder
 		for range rapid.IntRange(0, 2).Draw(t, "pieces") {
 			piece := rapid.OneOf(rapid.SampledFrom(pieces), rapid.StringN(0, 8, 32), rapid.SampledFrom([]string{`\`, `"`, "\n", "%", "=", "key: ", "é", "😀", "\u200b"})).Draw(t, "piece")
-			s.WriteString(rapid.SampledFrom(undoes).Draw(t, "encoding").do(piece))
+			s.WriteString(rapid.SampledFrom(secretstest.Undone()).Draw(t, "encoding").Do(piece))
 		}
 		return escaped(t, s.String())
 	}
@@ -37,9 +39,9 @@ func document(t *rapid.T, pieces []string) []byte {
 func escaped(t *rapid.T, s string) string {
 	s = strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "")
 	if rapid.Bool().Draw(t, "escape all") {
-		return unicoded(s)
+		return secretstest.Unicoded(s)
 	}
-	q := quoted(s)
+	q := secretstest.JSON(s)
 	return q[1 : len(q)-1]
 }
 

@@ -18,7 +18,7 @@ type rule struct {
 	re      *regexp.Regexp
 	group   int     // of the secret; 0 is the first that matched something
 	entropy float64 // the secret must have more
-	allow   []*config.Allowlist
+	allow   []allowlist
 	generic bool // gives way to any other rule that found the same
 
 	keywords []string // of which the library wants one somewhere in the text
@@ -45,7 +45,7 @@ const onlyLetters = `^[a-zA-Z_.-]+$`
 type ruleset struct {
 	rules  []*rule
 	index  *index
-	global []*config.Allowlist
+	global []allowlist
 }
 
 // rules are compiled when a scanner first needs them: they take longer than a command that
@@ -66,7 +66,11 @@ func compileRules(toml string) (*ruleset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile the rules for secrets: %w", err)
 	}
-	rs := &ruleset{global: c.Allowlists}
+	global, err := newAllowlists(c.Allowlists)
+	if err != nil {
+		return nil, fmt.Errorf("compile the rules for secrets: %w", err)
+	}
+	rs := &ruleset{global: global}
 	b := &indexBuilder{}
 	for _, id := range c.OrderedRules {
 		// A rule that asks for the name of a file has none to ask.
@@ -81,8 +85,12 @@ func compileRules(toml string) (*ruleset, error) {
 }
 
 func (rs *ruleset) add(c config.Rule, b *indexBuilder) error {
+	allow, err := newAllowlists(c.Allowlists)
+	if err != nil {
+		return err
+	}
 	r := &rule{
-		id: c.RuleID, re: c.Regex, group: c.SecretGroup, entropy: c.Entropy, allow: c.Allowlists,
+		id: c.RuleID, re: c.Regex, group: c.SecretGroup, entropy: c.Entropy, allow: allow,
 		generic: strings.Contains(c.RuleID, "generic"), keywords: c.Keywords,
 	}
 	rs.rules = append(rs.rules, r)
@@ -90,11 +98,10 @@ func (rs *ruleset) add(c config.Rule, b *indexBuilder) error {
 	if names, values, ok := assignmentOf(source); ok {
 		r.assigns(values)
 		for _, s := range names {
-			p, ok := newPattern(r, s)
+			p, ok := newName(r, s)
 			if !ok {
 				return fmt.Errorf("a name has no three bytes to look for")
 			}
-			p.name = true
 			b.add(p)
 		}
 		return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/gateway/guard/secrets/secretstest"
 	"sallyport/internal/strictjson"
 )
 
@@ -34,11 +35,11 @@ func TestSpansAreThoseOfTheDocument(t *testing.T) {
 		{"a member's name", `{"` + pat + `":1}`, pat, ""},
 		{"an escaped letter", `{"a":"` + `\u0067` + pat[1:] + `"}`, `\u0067` + pat[1:], ""},
 		{"a name and its value", `{"api_key": "f3Kq8Zr1Xw5Tn7Lb2Vy9"}`, "f3Kq8Zr1Xw5Tn7Lb2Vy9", ""},
-		{"the whole of what is encoded", `{"a":"x ` + std64("token "+pat) + ` y"}`, std64("token " + pat), "base64"},
-		{"lines of base64", `{"a":"` + wrapped(std64("token "+pat), 20, `\n`) + `"}`, strings.TrimRight(wrapped(std64("token "+pat), 20, `\n`), "="), "base64"},
-		{"hidden characters", `{"a":"` + spaced(pat, `\u200b`) + `"}`, strings.TrimSuffix(spaced(pat, `\u200b`), `\u200b`), "hidden"},
+		{"the whole of what is encoded", `{"a":"x ` + secretstest.Base64("token "+pat) + ` y"}`, secretstest.Base64("token " + pat), "base64"},
+		{"lines of base64", `{"a":"` + secretstest.Wrapped(secretstest.Base64("token "+pat), 20, `\n`) + `"}`, strings.TrimRight(secretstest.Wrapped(secretstest.Base64("token "+pat), 20, `\n`), "="), "base64"},
+		{"hidden characters", `{"a":"` + secretstest.Spaced(pat, `\u200b`) + `"}`, strings.TrimSuffix(secretstest.Spaced(pat, `\u200b`), `\u200b`), "hidden"},
 		{"beside other letters", `{"a":"é` + pat + `日"}`, pat, ""},
-		{"JSON in JSON", `{"a":` + quoted(`{"b":"x\n`+awsID+`"}`) + `}`, awsID, "escape"},
+		{"JSON in JSON", `{"a":` + secretstest.JSON(`{"b":"x\n`+awsID+`"}`) + `}`, awsID, "escape"},
 	} {
 		got := findings(t, s, tt.doc)
 		if len(got) == 0 {
@@ -74,25 +75,26 @@ func TestASecretOverSeveralStringsIsCutToEach(t *testing.T) {
 func TestMarkersAreFoundInEveryEncoding(t *testing.T) {
 	const value = "Canary: Nightjar 7c1"
 	s := newScanner(t, Options{NoRules: true, Markers: []Marker{{"nightjar", value}}})
-	ways := append([]encoding{
-		{"reversed", backwards},
-		{"ROT13", func(s string) string { return strings.Map(rot13, s) }},
-		{"upper case", strings.ToUpper},
-		{"lower case", strings.ToLower},
-		{"short base64 between letters", func(s string) string { return "zz" + std64("ab"+s+"c") + "zz" }},
-		{"ROT13 in hex", func(s string) string { return hexed(strings.Map(rot13, s)) }},
-	}, undoes...)
+	ways := append(secretstest.Undone(), secretstest.NotUndone()[:2]...)
+	for name, do := range map[string]func(string) string{
+		"upper case":                   strings.ToUpper,
+		"lower case":                   strings.ToLower,
+		"short base64 between letters": func(s string) string { return "zz" + secretstest.Base64("ab"+s+"c") + "zz" },
+		"ROT13 in hex":                 func(s string) string { return secretstest.Hex(secretstest.ROT13(s)) },
+	} {
+		ways = append(ways, secretstest.Encoding{Name: name, Do: do})
+	}
 	for _, e := range ways {
 		for _, around := range []string{"%s", "before %s after"} {
-			doc := []byte(`{"x":` + quoted(fmt.Sprintf(around, e.do(value))) + `}`)
+			doc := []byte(`{"x":` + secretstest.JSON(fmt.Sprintf(around, e.Do(value))) + `}`)
 			r := s.JSON(doc)
 			if len(r.Findings) == 0 || !r.Findings[0].Marker || r.Findings[0].Rule != "nightjar" {
-				t.Errorf("%s: got %v in %s", e.name, r.Findings, doc)
+				t.Errorf("%s: got %v in %s", e.Name, r.Findings, doc)
 				continue
 			}
 			out := replaced(doc, r.Findings)
 			if left := s.JSON(out).Findings; len(left) > 0 {
-				t.Errorf("%s: %v left in %s", e.name, left, out)
+				t.Errorf("%s: %v left in %s", e.Name, left, out)
 			}
 		}
 	}

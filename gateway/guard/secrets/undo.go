@@ -38,12 +38,19 @@ func escape(text []byte) (b []byte, n int) {
 	switch c := text[1]; c {
 	case '"', '\\', '/', '\'':
 		return text[1:2], 2
-	case 'b', 'f', 'n', 'r', 't':
-		k := bytes.IndexByte([]byte("bfnrt"), c)
-		return []byte("\b\f\n\r\t")[k : k+1], 2
+	case 'n':
+		return oneByte('\n'), 2
+	case 't':
+		return oneByte('\t'), 2
+	case 'r':
+		return oneByte('\r'), 2
+	case 'b':
+		return oneByte('\b'), 2
+	case 'f':
+		return oneByte('\f'), 2
 	case 'x':
 		if r, ok := digits(text[2:], 2); ok {
-			return []byte{byte(r)}, 4
+			return oneByte(byte(r)), 4
 		}
 	case 'u':
 		r, ok := digits(text[2:], 4)
@@ -70,8 +77,19 @@ func percent(text []byte) (b []byte, n int) {
 	if !ok {
 		return nil, 0
 	}
-	return []byte{byte(r)}, 3
+	return oneByte(byte(r)), 3
 }
+
+// bytesInOrder holds each byte at its own place.
+var bytesInOrder = func() (t [256]byte) {
+	for i := range t {
+		t[i] = byte(i)
+	}
+	return t
+}()
+
+// oneByte is a slice of the byte that nobody has to make. It must not be written to.
+func oneByte(c byte) []byte { return bytesInOrder[c : int(c)+1 : int(c)+1] }
 
 func digits(text []byte, n int) (rune, bool) {
 	if len(text) < n {
