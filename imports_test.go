@@ -25,6 +25,7 @@ type room struct {
 
 const (
 	jsontext   = "github.com/go-json-experiment/json/jsontext"
+	jsonv2     = "github.com/go-json-experiment/json"
 	golangJWT  = "github.com/golang-jwt/jwt/v5"
 	golangLRU  = "github.com/hashicorp/golang-lru/v2"
 	bbolt      = "go.etcd.io/bbolt/..." // errors are a package of their own
