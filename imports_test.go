@@ -61,7 +61,7 @@ var rooms = []room{
 	{
 		path:   "sallyport/policy",
 		ours:   []string{strict, "sallyport/policy/..."},
-		others: []string{jsontext, opa, golangLRU, yaml, jsonschema},
+		others: []string{jsontext, jsonv2, opa, golangLRU, yaml, jsonschema},
 		barred: []string{"net", "net/http", "os/exec"},
 		reason: "a decision depends on its input alone; policy and identity never meet, one function in gateway decides what a policy sees of a principal",
 	},
