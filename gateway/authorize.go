@@ -217,11 +217,5 @@ func idempotent(method string) bool {
 
 // housekeeping needs no allow from an authenticated caller; deny may still refuse it.
 func housekeeping(msg *wire.Message) bool {
-	switch msg.Method {
-	case "", wire.MethodInitialize, wire.MethodDiscover, wire.MethodPing, wire.MethodToolsList, wire.MethodPromptsList,
-		wire.MethodResList, wire.MethodResTemplates, wire.MethodListen, wire.MethodSetLevel, wire.MethodTasksList,
-		wire.MethodResUnsub:
-		return true
-	}
-	return msg.Kind == wire.Notification
+	return policy.Housekeeping(msg.Method) || msg.Kind == wire.Notification
 }
