@@ -62,7 +62,8 @@ type Gateway struct {
 	views    *catalog.Views
 	streams  streams
 
-	all      *Server // stands for all servers together: the federated endpoint
+	swaps    atomic.Uint64 // snapshots that were installed
+	all      *Server       // stands for all servers together: the federated endpoint
 	asked    *session.Owed[asked]
 	begun    *session.Begun           // sessions of the federated endpoint, by principal
 	clients  *session.Kept[fedClient] // of each session of the federated endpoint
@@ -122,6 +123,7 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 		srv.changed.Store(&news)
 	}
 	installed.said = rules.Digest(installed.Rules)
+	installed.number = g.swaps.Add(1)
 	old := g.snapshot.Swap(&installed)
 	if old != nil {
 		g.streams.reauthorize(context.WithoutCancel(ctx), &installed)
