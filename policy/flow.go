@@ -35,114 +35,156 @@ const (
 // maxFlows bounds how often the policies are asked about a way from a source to a sink.
 const maxFlows = 5000
 
-// Leaks names, for each role that the policies mention, a private source that it may use and a sink
-// outside that stays open to it when it has: no rule on input.flow stands between the two.
-func (g *Generation) Leaks(ctx context.Context, items []Labelled) ([]string, error) {
-	var sources, sinks []Labelled
+// anyRole is a role that no policy mentions: what it may do, every caller may.
+const anyRole = "any"
+
+// Leaks names each role that may use a private source and a sink outside that stays open to it when it
+// has: no rule on input.flow stands between the two. Together are the roles that one caller holds at
+// once, asked about as well. Only what the role alone decides hides a way: who the caller is, the
+// task, the grant, claims and what is known of a tool beside its labels are unknown, so a rule that
+// looks at them stands in the way of some callers and not of others.
+func (g *Generation) Leaks(ctx context.Context, items []Labelled, together ...[]string) ([]string, error) {
+	w := &ways{g: g}
 	for _, l := range items {
 		if slices.Contains(l.Labels, sourcePrivate) {
-			sources = append(sources, l)
+			w.sources = append(w.sources, l)
 		}
 		if slices.Contains(l.Labels, sinkExternal) {
-			sinks = append(sinks, l)
+			w.sinks = append(w.sinks, l)
 		}
 	}
-	if len(sources) == 0 || len(sinks) == 0 {
-		return nil, nil
+	// A way that is closed while the roles are unknown is closed to every role.
+	some, err := w.find(ctx, nil)
+	if err != nil || some == nil {
+		return nil, err
+	}
+	if found, err := w.find(ctx, []string{anyRole}); err != nil || found != nil {
+		return w.say(nil, found, `role "`+anyRole+`" reaches`), err
 	}
 	roles, err := g.mentioned()
 	if err != nil {
 		return nil, err
 	}
+	callers := slices.Clone(together)
+	for _, r := range roles {
+		callers = append(callers, []string{r})
+	}
 	var out []string
-	asked := 0
-	for _, role := range roles {
-		from, to, err := g.leak(ctx, role, sources, sinks, &asked)
-		switch {
-		case err != nil:
+	for _, roles := range callers {
+		found, err := w.find(ctx, roles)
+		if err != nil {
 			return nil, err
-		case asked > maxFlows:
-			return append(out, fmt.Sprintf("there are more ways from sources to sinks than can be looked at (%d); those of role %q and later ones were not", maxFlows, role)), nil
-		case from != nil:
-			out = append(out, fmt.Sprintf("role %q reaches %s (%s) and %s (%s), and no rule on input.flow stands between: what it reads can be sent away; see the example no-exfiltration",
-				role, from, sourcePrivate, to, sinkExternal))
 		}
+		if w.asked > maxFlows {
+			return append(out, fmt.Sprintf("there are more ways from sources to sinks than can be looked at (%d); those of role %q and later ones were not", maxFlows, roles[0])), nil
+		}
+		out = w.say(out, found, reach(roles))
+	}
+	// Roles that the policies know by a prefix or a pattern have no names to ask about.
+	if len(out) == 0 && g.roles.read && g.roles.open {
+		out = w.say(out, some, "some role, of those that the policies know by more than their names, reaches")
 	}
 	return out, nil
 }
 
-// mentioned are the roles that the policies, or their data, may name. Where a policy looks at no role
-// at all, one stands for all.
-func (g *Generation) mentioned() ([]string, error) {
-	if len(g.roles.compared) > 0 {
-		return slices.Sorted(maps.Keys(g.roles.compared)), nil
+func reach(roles []string) string {
+	if len(roles) == 1 {
+		return fmt.Sprintf("role %q reaches", roles[0])
 	}
+	return fmt.Sprintf("a caller with the roles %q reaches", roles)
+}
+
+// mentioned are the texts in the policies and their data, those first with which a role is compared.
+// Each may be a role: a table by role is a reference by a variable, and what it holds are texts.
+func (g *Generation) mentioned() ([]string, error) {
 	words, err := g.dataWords()
 	if err != nil {
 		return nil, err
 	}
-	roles := slices.Sorted(maps.Keys(words))
-	return append([]string{"any"}, roles[:min(len(roles), 200)]...), nil
+	maps.Copy(words, g.roles.literals)
+	maps.DeleteFunc(words, func(w string, _ bool) bool { return g.roles.compared[w] })
+	return append(slices.Sorted(maps.Keys(g.roles.compared)), slices.Sorted(maps.Keys(words))...), nil
 }
 
-// leak returns the first pair that is open to a role.
-func (g *Generation) leak(ctx context.Context, role string, sources, sinks []Labelled, asked *int) (from, to *Labelled, err error) {
-	for _, source := range sources {
-		*asked++
-		in := source.question(role)
-		if open, err := g.Visible(ctx, in); err != nil || !open {
+// ways looks for a way from a source to a sink.
+type ways struct {
+	g              *Generation
+	sources, sinks []Labelled
+	asked          int
+}
+
+type way struct{ from, to Labelled }
+
+func (w *ways) say(out []string, found *way, who string) []string {
+	if found == nil {
+		return out
+	}
+	return append(out, fmt.Sprintf("%s %s (%s) and %s (%s), and no rule on input.flow stands between: what it reads can be sent away; see the example no-exfiltration",
+		who, found.from, sourcePrivate, found.to, sinkExternal))
+}
+
+// find returns the first way that is open to a caller with these roles; nil roles are unknown.
+func (w *ways) find(ctx context.Context, roles []string) (*way, error) {
+	for _, source := range w.sources {
+		if open, err := w.open(ctx, source, roles, nil); err != nil || !open {
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			continue
 		}
-		for _, sink := range sinks {
-			if *asked++; *asked > maxFlows {
-				return nil, nil, nil
-			}
-			in := sink.question(role)
-			in.Flow = source.Labels
-			open, err := g.openAfter(ctx, in)
+		for _, sink := range w.sinks {
+			open, err := w.open(ctx, sink, roles, source.Labels)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			if open {
-				return &source, &sink, nil
+				return &way{source, sink}, nil
+			}
+			if w.asked > maxFlows {
+				return nil, nil
 			}
 		}
 	}
-	return nil, nil, nil
+	return nil, nil
 }
 
-func (l Labelled) question(role string) *Input {
-	in := &Input{Subject: &Subject{ID: "somebody", Roles: []string{role}, Proof: "dpop"}, Server: l.Server, ServerLabels: l.OfServer}
-	if l.Tool != "" {
-		in.Action, in.Tool = "tools/call", &Tool{Name: l.Tool, Labels: l.Labels, Pinned: true, Reviewed: true}
-	} else {
-		in.Action, in.Resource = "resources/read", &Item{URI: l.Resource, Labels: l.Labels}
+// open reports whether an item may be used by some caller with these roles, in a task that has touched
+// the labels; nil of either is unknown.
+func (w *ways) open(ctx context.Context, l Labelled, roles, touched []string) (bool, error) {
+	w.asked++
+	q := l.question()
+	if roles != nil {
+		q.Given["subject.roles"] = roles
 	}
-	return in
-}
-
-// openAfter is Visible for a task that has touched what in.Flow says.
-func (g *Generation) openAfter(ctx context.Context, in *Input) (bool, error) {
-	value, err := g.reads.value(in, false)
+	if touched != nil {
+		q.Given["flow.labels"] = touched
+	}
+	value, unknown, err := w.g.settle(q)
 	if err != nil {
 		return false, err
 	}
-	labels := make([]*ast.Term, 0, len(in.Flow))
-	for _, l := range in.Flow {
-		labels = append(labels, ast.StringTerm(l))
+	return w.g.open(ctx, value, unknown)
+}
+
+func (l Labelled) question() Question {
+	q := Question{Absent: []string{"prompt", "result"}, Given: map[string]any{
+		"server.name": l.Server, "server.labels": orEmpty(l.OfServer)}}
+	if l.Tool != "" {
+		q.Given["action"], q.Given["tool.name"], q.Given["tool.labels"] = "tools/call", l.Tool, orEmpty(l.Labels)
+		q.Absent = append(q.Absent, "resource")
+		return q
 	}
-	flow := ast.ObjectTerm([2]*ast.Term{ast.StringTerm("labels"), ast.ArrayTerm(labels...)})
-	value.(ast.Object).Insert(ast.StringTerm("flow"), flow)
-	var unknown []*ast.Term
-	for _, u := range g.unknowns {
-		if u.String() != "input.flow" {
-			unknown = append(unknown, u)
-		}
+	q.Given["action"], q.Given["resource.uri"], q.Given["resource.labels"] = "resources/read", l.Resource, orEmpty(l.Labels)
+	q.Absent = append(q.Absent, "tool")
+	return q
+}
+
+// orEmpty is a list that is settled and empty, where nil would be null to the policies.
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
 	}
-	return g.open(ctx, value, unknown)
+	return list
 }
 
 // Words returns the texts in the policies and their data that match, with the places of those in

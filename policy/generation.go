@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -50,6 +51,7 @@ type Generation struct {
 	reads        reads    // of allow, deny and obligations
 	argumentKeys []string // of every rule below data.mcp
 	roles        roleNames
+	dataNames    []string // at the root of data, sorted
 
 	results *results // what package mcp.response says; nil: nothing
 
@@ -95,7 +97,7 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	if g.reads, err = analyze(c); err != nil {
 		return nil, err
 	}
-	g.argumentKeys, g.roles = argumentKeys(c), rolesOf(c)
+	g.argumentKeys, g.roles, g.dataNames = argumentKeys(c), rolesOf(c), slices.Sorted(maps.Keys(data))
 	size := o.CacheSize
 	if size == 0 {
 		size = 10_000

@@ -16,6 +16,7 @@ var rolesRef = ast.MustParseRef("input.subject.roles")
 type roleNames struct {
 	literals map[string]bool // every string in the policies but for the parts of references
 	compared map[string]bool // of those, what a role is compared with
+	read     bool            // a rule reads roles
 	open     bool            // no rule reads roles, or one does more with them than compare: any name may count
 }
 
@@ -106,7 +107,7 @@ func rolesOf(c *ast.Compiler) roleNames {
 			}
 		}
 	}
-	f.names.open = f.names.open || !f.read
+	f.names.read, f.names.open = f.read, f.names.open || !f.read
 	return f.names
 }
 

@@ -60,14 +60,19 @@ func terms(refs ...string) []*ast.Term {
 func (g *Generation) partial(ctx context.Context, body ast.Body, input ast.Value, unknown []*ast.Term) ([]ast.Body, error) {
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
-	bodies, _, err := topdown.NewQuery(body).WithQueryCompiler(g.queries).WithCompiler(g.compiler).
-		WithStore(g.store).WithTransaction(g.txn).WithInput(ast.NewTerm(input)).WithUnknowns(unknown).
-		WithNondeterministicBuiltins(false).WithStrictBuiltinErrors(true).WithCancel(cancel).
-		WithInterQueryBuiltinValueCache(g.values).PartialRun(ctx)
+	bodies, _, err := g.partialQuery(body, input, unknown).WithCancel(cancel).PartialRun(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("for a list: %w", evalError(err))
 	}
 	return bodies, nil
+}
+
+// partialQuery is a query with a part of the input unknown, as lists and the workbench ask it.
+func (g *Generation) partialQuery(body ast.Body, input ast.Value, unknown []*ast.Term) *topdown.Query {
+	return topdown.NewQuery(body).WithQueryCompiler(g.queries).WithCompiler(g.compiler).
+		WithStore(g.store).WithTransaction(g.txn).WithInput(ast.NewTerm(input)).WithUnknowns(unknown).
+		WithNondeterministicBuiltins(false).WithStrictBuiltinErrors(true).
+		WithInterQueryBuiltinValueCache(g.values)
 }
 
 // unconditional reports whether a residual of deny[_] depends on nothing unknown: it then only

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/gateway/config"
 	"sallyport/policy"
 )
 
@@ -79,12 +80,24 @@ func (a *app) checkFlow(ctx context.Context, g *policy.Generation) (warnings []s
 		return nil, "", err
 	}
 	items, known := cfg.Labelled(slices.Sorted(maps.Keys(words)))
-	leaks, err := g.Leaks(ctx, items)
+	leaks, err := g.Leaks(ctx, items, together(cfg)...)
 	if err != nil {
 		return nil, "", err
 	}
 	unknown, err := g.UnknownLabels(known)
 	return append(unknown, leaks...), "", err
+}
+
+// together are the roles that one caller may hold at once, as the configuration says.
+func together(cfg *config.Config) [][]string {
+	var sets [][]string
+	for _, l := range cfg.Identity.Local {
+		sets = append(sets, l.Roles)
+	}
+	for _, f := range cfg.Identity.Federation {
+		sets = append(sets, f.Roles)
+	}
+	return slices.DeleteFunc(sets, func(s []string) bool { return len(s) < 2 })
 }
 
 func (a *app) printFindings(dir string, found []finding, notes []string) error {
