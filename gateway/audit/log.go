@@ -29,6 +29,10 @@ type Options struct {
 	Queue        int              // notes that may wait; default 8192
 	Continue     bool             // go on in the newest segment, for logs that are opened for each record
 
+	// Preamble returns the records that every new segment begins with, after that of a repair. A
+	// segment can then be read without those before it. The writer calls it and waits.
+	Preamble func() []*Record
+
 	// Journal is told of each charge once it is on disk, in the order of the numbers and before
 	// Decide returns. The writer waits for it, so it must not wait for anything itself.
 	Journal func(Charge)

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -36,6 +34,7 @@ type writer struct {
 	seg    file // nil after a failure, until a new segment is there
 	path   string
 	first  uint64 // seq of its first record
+	head   int64  // bytes of its preamble
 	size   int64  // bytes written to the segment
 	synced int64  // of these, bytes that a sync has covered
 
@@ -218,7 +217,8 @@ func (w *writer) sync() error {
 	return nil
 }
 
-func (w *writer) full() bool { return w.size >= w.log.o.SegmentBytes }
+// full says that the segment has reached its size with more than what each segment begins with.
+func (w *writer) full() bool { return w.size >= w.log.o.SegmentBytes && w.size > w.head }
 
 // failed gives the segment up, and puts back in the queue what may be lost with it. The
 // segment is never synced again: after a failed sync the kernel marks the pages clean and may
@@ -242,122 +242,6 @@ func (w *writer) failed(err error) error {
 		w.loose, w.looseSize = nil, 0
 	}
 	return err
-}
-
-// abandon cuts the segment back to what is on disk, or removes it where nothing is. A cut may
-// be undone by a power cut, since the file is not synced again, so its numbers are not given
-// again. A segment that was removed cannot come back under a name that is made anew.
-func (w *writer) abandon() {
-	if w.seg == nil {
-		return
-	}
-	_ = w.seg.Truncate(w.synced) // only tidies: the numbers beyond are named in the next segment
-	_ = w.seg.Close()            // nothing more can be done
-	if w.synced == 0 && os.Remove(w.path) == nil {
-		w.next = w.first
-	}
-	w.seg = nil
-}
-
-// ready makes sure that there is a segment to write to. After a failure it tries anew, at most
-// every retryEvery, and the log is well again only when a record has come to the disk: a full
-// disk still makes empty files.
-func (w *writer) ready() error {
-	if w.seg != nil {
-		return nil
-	}
-	l := w.log
-	if time.Since(w.tried) < retryEvery {
-		return l.Healthy()
-	}
-	detail := "the record could be written again; the calls counted here were refused"
-	if w.next > w.durable {
-		detail += fmt.Sprintf("; the numbers %d to %d were acknowledged to nobody", w.durable, w.next-1)
-	}
-	if err := w.begin(detail); err != nil {
-		return w.failed(err)
-	}
-	l.unwell.Store(nil)
-	l.o.Logger.Info("audit log writes again", slog.Int64("refused", w.refused))
-	w.refused = 0
-	return nil
-}
-
-// begin makes a segment whose first record, on disk when it returns, is of phase repair; with
-// no detail, the segment is empty.
-func (w *writer) begin(detail string) error {
-	if err := w.newSegment(); err != nil {
-		return err
-	}
-	if detail == "" {
-		return nil
-	}
-	l := w.log
-	e := l.encode(&Record{ID: NewID(), Time: l.o.Now(), Phase: PhaseRepair, Count: w.refused, Detail: detail})
-	defer l.release(e)
-	w.buf = w.buf[:0]
-	w.add([]*entry{e})
-	err := w.write()
-	if err == nil {
-		err = w.seg.Sync()
-	}
-	if err != nil {
-		w.abandon()
-		return err
-	}
-	w.synced, w.durable = w.size, w.next
-	return nil
-}
-
-// resume goes on in the newest segment, if it is whole and has room, and reports whether it
-// does. The next sync covers the whole file.
-func (w *writer) resume() bool {
-	list, err := segments(w.log.dir)
-	if err != nil || len(list) == 0 {
-		return false
-	}
-	newest := list[len(list)-1]
-	if newest.damaged || newest.size == 0 || newest.size >= w.log.o.SegmentBytes {
-		return false
-	}
-	f, err := os.OpenFile(newest.path, os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return false
-	}
-	w.seg, w.path, w.first, w.size, w.synced = realFile{f}, newest.path, newest.first, newest.size, newest.size
-	return true
-}
-
-func (w *writer) newSegment() error {
-	path := filepath.Join(w.log.dir, segmentName(w.next))
-	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
-		_ = os.Remove(path) // left empty by a start or a failure; Create says if it is still there
-	}
-	seg, err := w.log.o.disk.Create(path)
-	if err != nil {
-		return err
-	}
-	w.seg, w.path, w.first, w.size, w.synced = seg, path, w.next, 0, 0
-	return nil
-}
-
-// rotate begins the next segment when this one is full. If that fails it goes on growing,
-// which is better than refusing, and the next turn tries again. A full segment is synced.
-func (w *writer) rotate() {
-	if w.seg == nil || !w.full() || w.size > w.synced {
-		return
-	}
-	old := w.seg
-	if err := w.newSegment(); err != nil {
-		if time.Since(w.tried) >= summaryEvery { // not with every batch
-			w.tried = time.Now()
-			w.log.o.Logger.Warn("audit segment not rotated", slog.Any("error", err))
-		}
-		return
-	}
-	if err := old.Close(); err != nil {
-		w.log.o.Logger.Warn("audit segment not closed", slog.Any("error", err))
-	}
 }
 
 // close says what could not be written. The log is closed, so nothing more comes.
