@@ -9,6 +9,9 @@ import (
 type repeats struct {
 	made map[string][]time.Time // by digest, oldest first
 	size int                    // times in all
+	// The longest time that any bound has looked back; ever is for good.
+	longest time.Duration
+	ever    bool
 }
 
 // maxRepeats bounds the times that one tree can make the gateway remember, each of 24 bytes. When
@@ -18,6 +21,7 @@ const maxRepeats = 16 << 10
 
 // count returns how often the call has been made within a duration, or ever where that is 0.
 func (r *repeats) count(digest string, within time.Duration, now time.Time) int64 {
+	r.longest, r.ever = max(r.longest, within), r.ever || within == 0
 	times := r.made[digest]
 	if within > 0 {
 		i, _ := slices.BinarySearchFunc(times, now.Add(-within), time.Time.Compare)
@@ -28,6 +32,9 @@ func (r *repeats) count(digest string, within time.Duration, now time.Time) int6
 
 // take counts a call.
 func (r *repeats) take(digest string, now time.Time) error {
+	if r.size >= maxRepeats && !r.ever {
+		r.forget(now.Add(-r.longest))
+	}
 	if r.size >= maxRepeats {
 		return &ExhaustedError{Policy: true, Kind: Repeats}
 	}
@@ -39,6 +46,19 @@ func (r *repeats) take(digest string, now time.Time) error {
 	r.made[digest] = slices.Insert(times, at, now)
 	r.size++
 	return nil
+}
+
+// forget drops what lies before a time, so before all that any bound looks at.
+func (r *repeats) forget(before time.Time) {
+	for digest, times := range r.made {
+		i, _ := slices.BinarySearchFunc(times, before, time.Time.Compare)
+		r.size -= i
+		if times = slices.Delete(times, 0, i); len(times) == 0 {
+			delete(r.made, digest)
+			continue
+		}
+		r.made[digest] = times
+	}
 }
 
 // giveBack takes one away that was counted at a time.

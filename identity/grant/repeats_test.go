@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,5 +130,31 @@ func TestRacingRepeatsAreCountedExactly(t *testing.T) {
 	wait.Wait()
 	if n := made.Load(); n != 7 {
 		t.Errorf("%d of 100 racing calls were made; want 7", n)
+	}
+}
+
+// A grant that lives long under a bound with a time is not refused for what no bound looks at any more.
+func TestWhatNoBoundLooksAtIsForgotten(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for _, tt := range []struct {
+		within time.Duration
+		later  time.Duration
+		full   bool
+	}{{time.Minute, 2 * time.Minute, false}, {time.Minute, 30 * time.Second, true}, {0, 24 * time.Hour, true}} {
+		var r repeats
+		for i := range maxRepeats {
+			digest := strconv.Itoa(i)
+			r.count(digest, tt.within, start)
+			if err := r.take(digest, start); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := r.take("another", start.Add(tt.later))
+		if (err != nil) != tt.full {
+			t.Errorf("within %s, %s later: %v; want refused: %v", tt.within, tt.later, err, tt.full)
+		}
+		if err == nil && (r.size != 1 || len(r.made) != 1) {
+			t.Errorf("within %s: %d times of %d calls are kept; want 1 of 1", tt.within, r.size, len(r.made))
+		}
 	}
 }

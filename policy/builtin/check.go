@@ -40,8 +40,19 @@ type Check struct {
 // longest is how many bytes a value of each kind has at most where nothing else is said.
 var longest = map[string]int{Path: 4096, URL: 2048, Email: 254, Identifier: 256, SQL: 16 << 10}
 
-// maxItems is how many values a list has at most.
-const maxItems = 1000
+// maxItems is how many values a list has at most; maxCostly, where each is parsed by another program
+// or looked up in the network, so that one call cannot keep the gateway busy for long.
+const (
+	maxItems  = 1000
+	maxCostly = 16
+)
+
+func (c Check) maxItems() int {
+	if c.Kind == SQL || c.Resolve {
+		return maxCostly
+	}
+	return maxItems
+}
 
 // judge is how a value of each kind is judged. Each is total: it returns an error for whatever it
 // cannot judge, and panics at nothing.
@@ -103,8 +114,8 @@ func (c Check) Judge(value json.RawMessage) error {
 	}
 	if value[0] == '[' {
 		var list []json.RawMessage
-		if json.Unmarshal(value, &list) != nil || len(list) == 0 || len(list) > maxItems {
-			return fmt.Errorf("it wants 1 to %d values", maxItems)
+		if json.Unmarshal(value, &list) != nil || len(list) == 0 || len(list) > c.maxItems() {
+			return fmt.Errorf("it wants 1 to %d values", c.maxItems())
 		}
 		for i, one := range list {
 			if err := c.one(one); err != nil {

@@ -98,8 +98,10 @@ func TestAURLIsReadOneWayOrRefused(t *testing.T) {
 	}.run(t, Check{Kind: URL, Hosts: []string{"example.com", "*.example.org"}})
 	tries{{"http://127.0.0.1:8080/", ""}, {"http://127.0.0.1/", "the port 80 is not among"}, {"http://10.0.0.1:8080/", "the host"}}.run(t,
 		Check{Kind: URL, Hosts: []string{"127.0.0.1"}, Schemes: []string{"http"}, Ports: []int{8080}, Private: true})
-	tries{{"https://8.8.8.8/", ""}, {"https://anything.example/", ""}, {"https://localhost/", `"localhost" is this machine`}, {"https://100.64.0.1/", `"100.64.0.1" is a private`}}.run(t,
-		Check{Kind: URL, Hosts: []string{"*"}})
+	tries{{"https://8.8.8.8/", ""}, {"https://anything.example/", ""}, {"https://localhost/", `"localhost" is this machine`}, {"https://100.64.0.1/", `"100.64.0.1" is a private`},
+		{"https://metadata.google.internal/", `"metadata.google.internal" is a name of an inner network; name it in hosts if it is meant`}, {"https://wiki/", `"wiki" is a name of an inner network`},
+		{"https://printer.local/", `"printer.local" is a name of an inner network`}}.run(t, Check{Kind: URL, Hosts: []string{"*"}})
+	tries{{"https://wiki/", ""}, {"https://a.corp.internal/", ""}, {"https://b.internal/", "\"b.internal\" is a name of an inner"}}.run(t, Check{Kind: URL, Hosts: []string{"*", "wiki", "*.corp.internal"}})
 }
 
 func TestMailGoesToOnePlainAddress(t *testing.T) {
@@ -115,6 +117,26 @@ func TestMailGoesToOnePlainAddress(t *testing.T) {
 func TestAnIdentifierIsOfItsFormAsAWhole(t *testing.T) {
 	tries{{"SHOP-1234", ""}, {"SHOP-1234\n", "it has the character U+000A"}, {"xSHOP-1", `"xSHOP-1" is not of the form "[A-Z]+-[0-9]+|NONE"`}, {"NONE", ""}, {"NONEx", `"NONEx" is not`}}.run(t,
 		Check{Kind: Identifier, Pattern: "[A-Z]+-[0-9]+|NONE"})
+}
+
+// A pattern that closes our bracket would hold for a part of the text.
+func TestAPatternIsAnExpressionByItself(t *testing.T) {
+	for _, pattern := range []string{"a)|(?:b", "a)(?:", "(", `a\`} {
+		err := Check{Kind: Identifier, Pattern: pattern}.Err()
+		if err == nil || !strings.Contains(err.Error(), "is no regular expression (RE2)") {
+			t.Errorf("%s: %v; want it refused", pattern, err)
+		}
+	}
+}
+
+// One call must not keep the gateway busy with a list of what is dear to judge.
+func TestAListOfCostlyValuesIsShort(t *testing.T) {
+	list := []byte("[" + strings.Repeat(`"SELECT 1",`, 16) + `"SELECT 1"]`)
+	for _, c := range []Check{{Kind: SQL, Dialect: Postgres}, {Kind: URL, Hosts: []string{"*"}, Resolve: true}} {
+		if err := c.Judge(list); err == nil || err.Error() != "it wants 1 to 16 values" {
+			t.Errorf("%s: 17 values: %v", c.Kind, err)
+		}
+	}
 }
 
 func TestSQLIsOneStatementThatReads(t *testing.T) {

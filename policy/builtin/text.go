@@ -77,6 +77,12 @@ func (c Check) compiled() (*regexp.Regexp, error) {
 	if re := patterns.of[c.Pattern]; re != nil {
 		return re, nil
 	}
+	// Alone first: `a)|(?:b` is no expression, and between the brackets it would be one that holds
+	// for a part of the text.
+	_, err := regexp.Compile(c.Pattern)
+	if err != nil {
+		return nil, fmt.Errorf("the pattern %s is no regular expression (RE2)", quote(c.Pattern))
+	}
 	re, err := regexp.Compile(`\A(?:` + c.Pattern + `)\z`)
 	if err != nil {
 		return nil, fmt.Errorf("the pattern %s is no regular expression (RE2)", quote(c.Pattern))

@@ -69,6 +69,9 @@ func (c Check) url(s string) error {
 	if !c.Private && (host == "localhost" || strings.HasSuffix(host, ".localhost")) {
 		return fmt.Errorf("%s is this machine", quote(host))
 	}
+	if isAddr != nil && !c.Private && inner(host) && !hostAllowed(host, named(c.Hosts), false) {
+		return fmt.Errorf("%s is a name of an inner network; name it in hosts if it is meant", quote(host))
+	}
 	if c.Resolve && isAddr != nil {
 		return c.resolve(host)
 	}
@@ -127,6 +130,20 @@ func hostAllowed(host string, hosts []string, isAddr bool) bool {
 		suffix, wild := strings.CutPrefix(h, "*")
 		return h == host || h == anyHost || wild && !isAddr && strings.HasSuffix(host, suffix)
 	})
+}
+
+// innerNames end names that the public DNS does not have (RFC 6762, 8375, 9476; ICANN's resolution on
+// .internal), and under which clouds keep the credentials of machines.
+var innerNames = []string{".internal", ".local", ".home.arpa", ".lan", ".intranet", ".corp", ".home", ".private", ".test", ".invalid", ".onion", ".alt"}
+
+// inner reports whether a name is not one of the public Internet.
+func inner(host string) bool {
+	return !strings.Contains(host, ".") || slices.ContainsFunc(innerNames, func(end string) bool { return strings.HasSuffix(host, end) })
+}
+
+// named are the hosts that the operator has written down, rather than all there are.
+func named(hosts []string) []string {
+	return slices.DeleteFunc(slices.Clone(hosts), func(h string) bool { return h == anyHost })
 }
 
 // reserved are networks that are not the public Internet's, beside those that netip knows.
