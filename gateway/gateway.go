@@ -62,8 +62,7 @@ type Gateway struct {
 	views    *catalog.Views
 	streams  streams
 
-	swaps    atomic.Uint64 // snapshots that were installed
-	all      *Server       // stands for all servers together: the federated endpoint
+	all      *Server // stands for all servers together: the federated endpoint
 	asked    *session.Owed[asked]
 	begun    *session.Begun           // sessions of the federated endpoint, by principal
 	clients  *session.Kept[fedClient] // of each session of the federated endpoint
@@ -123,7 +122,6 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 		srv.changed.Store(&news)
 	}
 	installed.said = rules.Digest(installed.Rules)
-	installed.number = g.swaps.Add(1)
 	old := g.snapshot.Swap(&installed)
 	if old != nil {
 		g.streams.reauthorize(context.WithoutCancel(ctx), &installed)

@@ -67,24 +67,14 @@ func (x *exchange) meet(o policy.Obligation) error {
 	return nil
 }
 
-// withoutSecrets is what the record may keep of arguments: what was not searched to its end is not
-// kept at all.
+// withoutSecrets is what the record may keep of arguments.
 func (x *exchange) withoutSecrets(arguments []byte) []byte {
-	if len(arguments) == 0 {
+	if x.snap.Secrets == nil || len(arguments) == 0 {
 		return arguments
 	}
 	out := arguments
-	if x.snap.Secrets != nil {
-		found := x.snap.Secrets.JSON(arguments)
-		if !found.Complete {
-			return strictjson.AppendString(nil, "[not kept: it could not be searched for secrets to its end]")
-		}
-		for _, f := range slices.Backward(found.Findings) { // from the end, so that earlier places stay right
-			out = wire.Splice(out, strictjson.Span{Start: f.Start, End: f.End}, []byte("[redacted: "+f.Rule+"]"))
-		}
-	}
-	for _, server := range x.snap.members {
-		out, _ = server.scrub(out)
+	for _, f := range slices.Backward(x.snap.Secrets.JSON(arguments).Findings) { // from the end, so that earlier places stay right
+		out = wire.Splice(out, strictjson.Span{Start: f.Start, End: f.End}, []byte("[redacted: "+f.Rule+"]"))
 	}
 	return out
 }
@@ -106,11 +96,8 @@ func (x *exchange) meetLater(o policy.Obligation) error {
 		if !inArguments {
 			return x.want(0, guard.What(what), pass)
 		}
-		if what == policy.Secrets { // of two, the stricter holds
-			before := x.noneOf&guard.Secrets != 0
-			x.passUnscanned = pass && (!before || x.passUnscanned)
-		}
 		x.noneOf |= guard.What(what)
+		x.passUnscanned = x.passUnscanned || pass
 	case policy.Mask:
 		pointer, err := o.Mask()
 		if err != nil {

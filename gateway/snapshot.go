@@ -111,7 +111,6 @@ type Snapshot struct {
 	// Approved reports whether somebody has approved the agent's files of this digest; nil: nobody.
 	Approved func(digest string) bool
 
-	number       uint64            // of the swap that installed it
 	members      []*Server         // Servers, by name
 	said         string            // digest of Rules, which lists depend on
 	argumentKeys map[string]string // fold → exact name of what the policy reads

@@ -57,6 +57,8 @@ type Generation struct {
 
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
 
+	tracer topdown.QueryTracer // of tests that measure coverage; nil: nobody looks
+
 	revision string
 	cache    *lru.Cache[[32]byte, Decision] // nil: decisions are not cacheable
 }
@@ -243,6 +245,9 @@ func (g *Generation) evaluateWith(ctx context.Context, pq *rego.PreparedEvalQuer
 func (g *Generation) run(ctx context.Context, pq *rego.PreparedEvalQuery, input ast.Value, now time.Time, more ...rego.EvalOption) (rego.Vars, error) {
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
+	if g.tracer != nil {
+		more = append(more, rego.EvalQueryTracer(g.tracer))
+	}
 	rs, err := pq.Eval(ctx, append(more, rego.EvalParsedInput(input), rego.EvalTransaction(g.txn), rego.EvalMetrics(metrics.NoOp()),
 		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalTime(now))...)
 	if err != nil {

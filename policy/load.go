@@ -14,11 +14,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
-	"github.com/open-policy-agent/opa/v1/tester"
 	"go.yaml.in/yaml/v3"
 
 	"sallyport/internal/strictjson"
@@ -116,6 +113,10 @@ func FromFiles(ctx context.Context, files map[string][]byte, o Options) (*Genera
 	if err != nil {
 		return nil, err
 	}
+	tables, err := readTables(files)
+	if err != nil {
+		return nil, err
+	}
 	c, err := compile(modules, files)
 	if err != nil {
 		return nil, err
@@ -123,10 +124,15 @@ func FromFiles(ctx context.Context, files map[string][]byte, o Options) (*Genera
 	if len(c.GetRulesExact(allowRef)) == 0 {
 		return nil, errors.New("no rule `allow` in package mcp.authz: without one nothing could ever be allowed")
 	}
-	if err := runTests(ctx, modules, tests, data, files); err != nil {
+	g, err := newGeneration(ctx, c, data, revision(files), o)
+	if err != nil {
 		return nil, err
 	}
-	return newGeneration(ctx, c, data, revision(files), o)
+	own := &suite{files: files, modules: modules, rego: tests, tables: tables, data: data}
+	if err := own.verify(ctx, g); err != nil {
+		return nil, err
+	}
+	return g, nil
 }
 
 func revision(files map[string][]byte) string {
@@ -245,7 +251,7 @@ func readData(files map[string][]byte) (map[string]any, error) {
 	root := map[string]any{}
 	for _, name := range sorted(files) {
 		ext := path.Ext(name)
-		if ext == ".rego" {
+		if ext == ".rego" || isTable(name) {
 			continue
 		}
 		var doc any
@@ -299,39 +305,4 @@ func merge(root map[string]any, keys []string, doc any) error {
 		root[k] = v
 	}
 	return nil
-}
-
-// runTests runs the directory's own tests. A policy that fails them is not installed.
-func runTests(ctx context.Context, modules, tests map[string]*ast.Module, data map[string]any, files map[string][]byte) error {
-	if len(tests) == 0 {
-		return nil
-	}
-	all := map[string]*ast.Module{}
-	for _, set := range []map[string]*ast.Module{modules, tests} {
-		for name, m := range set {
-			all[name] = m.Copy()
-		}
-	}
-	store := inmem.NewFromObject(data)
-	txn, err := store.NewTransaction(ctx)
-	if err != nil {
-		return fmt.Errorf("open test data: %w", err)
-	}
-	defer store.Abort(ctx, txn)
-	results, err := tester.NewRunner().SetCompiler(ast.NewCompiler().WithCapabilities(capabilities())).
-		SetStore(store).SetModules(all).RaiseBuiltinErrors(true).SetTimeout(10*time.Second).RunTests(ctx, txn)
-	if err != nil {
-		return fmt.Errorf("policy tests: %w", located(err, files))
-	}
-	var failed []error
-	for r := range results {
-		switch {
-		case r.Error != nil:
-			failed = append(failed, fmt.Errorf("%s:%d: test %s: %w", r.Location.File, r.Location.Row, r.Name, r.Error))
-		case r.Fail:
-			failed = append(failed, fmt.Errorf("%s:%d: test %s failed; the policy is not installed\n\t%s",
-				r.Location.File, r.Location.Row, r.Name, sourceLine(files[r.Location.File], r.Location.Row)))
-		}
-	}
-	return errors.Join(failed...)
 }

@@ -54,7 +54,7 @@ func TestLoadRefusesWithFileLineAndText(t *testing.T) {
 		{"deny that is one text", map[string]string{"a.rego": head + "allow if true\n\ndeny := \"no\" if input.action == \"x\"\n"}, []string{"a.rego:5: `deny` must be a set"}},
 		{"allow that is text", map[string]string{"a.rego": head + "allow := \"yes\"\n"}, []string{"a.rego:3: `allow` must be true or false", "allow := \"yes\""}},
 		{"failing test", map[string]string{"a.rego": head + "allow if input.action == \"x\"\n", "a_test.rego": head + "test_allows if {\n\tallow with input as {\"action\": \"y\"}\n}\n"},
-			[]string{"a_test.rego:3: test test_allows failed; the policy is not installed", "test_allows if {"}},
+			[]string{"a_test.rego:3: test test_allows failed; the policy is not installed", "a_test.rego:4: allow with input as"}},
 		{"broken test", map[string]string{"a.rego": head + "allow if true\n", "a_test.rego": head + "test_x if 1 / 0 == 1\n"}, []string{"a_test.rego:3: test ", "divide by zero"}},
 		{"broken data", map[string]string{"a.rego": head + "allow if true\n", "data.json": "{"}, []string{"data.json: the JSON value ends too early"}},
 		{"data that says two things", map[string]string{"a.rego": head + "allow if true\n", "data.json": `{"x":1,"x":2}`}, []string{"data.json: the same member name twice in one object"}},
