@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # outside.
 PACKAGES = $$(go list ./... | grep -v '/test/e2e$$')
 
-.PHONY: help build test lint unit fuzz e2e e2e-tools test-claude phishing bench demo docs
+.PHONY: help build test lint unit mutation fuzz e2e e2e-tools test-claude phishing bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ space := $(subst ,, )
 
 unit: ## unit, property and fuzz-seed tests with the race detector
 	go test -race -timeout 20m $(PACKAGES)
+
+mutation: ## change the example policies in every small way, and want their own tests to notice (unit tries one in ten)
+	go test -count=1 -timeout 20m -run '^TestExamples' -v ./test/mutation -all
 
 FUZZTIME ?= 20s
 fuzz: ## run each fuzz target for FUZZTIME (20s)

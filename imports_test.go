@@ -226,6 +226,12 @@ var rooms = []room{
 		},
 		reason: "tests from outside use the binary, not libraries",
 	},
+	{
+		path:   "sallyport/test/mutation",
+		ours:   []string{"sallyport/policy"},
+		others: []string{opa},
+		reason: "it changes policies as the engine reads them and asks the gateway's own loader what their tests say",
+	},
 }
 
 // listed is what this test reads of `go list -json`.

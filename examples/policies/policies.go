@@ -10,7 +10,7 @@ import (
 
 // Names of the examples, each a folder.
 const (
-	ReadOnly         = "readonly"
+	ReadOnlyAnalyst  = "readonly-analyst"
 	BoundedArguments = "bounded-arguments"
 	PerTask          = "per-task"
 	PhishingDefence  = "phishing-defence"
@@ -19,10 +19,10 @@ const (
 
 // Names returns every example's name.
 func Names() []string {
-	return []string{BoundedArguments, NoExfiltration, PerTask, PhishingDefence, ReadOnly}
+	return []string{BoundedArguments, NoExfiltration, PerTask, PhishingDefence, ReadOnlyAnalyst}
 }
 
-//go:embed readonly bounded-arguments no-exfiltration per-task phishing-defence
+//go:embed readonly-analyst bounded-arguments no-exfiltration per-task phishing-defence
 var files embed.FS
 
 // FS returns one example's folder: its Rego, its tests, its data and its README. The error is

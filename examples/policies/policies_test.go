@@ -72,10 +72,9 @@ func TestDecisions(t *testing.T) {
 		allow                                 bool
 		reason                                string
 	}{
-		{ReadOnly, "reader", "files", "read_file", `{"path":"/x"}`, true, ""},
-		{ReadOnly, "reader", "files", "write_file", `{"path":"/x"}`, false, "a reader may only read"},
-		{ReadOnly, "editor", "files", "write_file", `{"path":"/x"}`, true, ""},
-		{ReadOnly, "guest", "files", "read_file", `{}`, false, ""},
+		{ReadOnlyAnalyst, "analyst", "filesystem", "read_text_file", `{"path":"/srv/reports/x"}`, true, ""},
+		{ReadOnlyAnalyst, "analyst", "filesystem", "read_text_file", `{"path":"/x"}`, false, "this role reads documents only; the path must be below one of them"},
+		{ReadOnlyAnalyst, "guest", "filesystem", "read_text_file", `{}`, false, ""},
 		{BoundedArguments, "clerk", "payments", "transfer", `{"amount":500,"payee":"ACME-001"}`, true, ""},
 		{BoundedArguments, "clerk", "payments", "transfer", `{"amount":5e2,"payee":"ACME-001"}`, true, ""},
 		{BoundedArguments, "clerk", "payments", "transfer", `{"amount":500.000000000000000000001,"payee":"ACME-001"}`, false, "the amount is not within this role's limit"},
@@ -118,10 +117,8 @@ func TestRolesSeeWhatTheyCouldUse(t *testing.T) {
 		policy, role, server, tool string
 		visible                    bool
 	}{
-		{ReadOnly, "reader", "files", "read_file", true},
-		{ReadOnly, "reader", "files", "write_file", false},
-		{ReadOnly, "editor", "files", "write_file", true},
-		{ReadOnly, "editor", "files", "unlisted", false},
+		{ReadOnlyAnalyst, "analyst", "filesystem", "read_text_file", true},
+		{ReadOnlyAnalyst, "analyst", "filesystem", "write_file", false},
 		{BoundedArguments, "clerk", "payments", "transfer", true},
 		{BoundedArguments, "auditor", "payments", "transfer", false},
 		{BoundedArguments, "auditor", "files", "read_file", true},
