@@ -187,6 +187,7 @@ func (c *Config) guards() (*guard.Door, *secrets.Scanner, error) {
 		if scanner, err = secrets.New(secrets.Options{Markers: markers, NoRules: !c.Guards.Secrets}); err != nil {
 			return nil, nil, fmt.Errorf("guards: %w", err)
 		}
+		go scanner.Warm()
 	}
 	content := c.Guards.Content
 	if len(content) == 0 {

@@ -70,12 +70,16 @@ type Door struct {
 	hosts      []host
 	keepHidden bool
 	secrets    *secrets.Scanner
+	markers    *secrets.Scanner // secrets, without its rules; nil where there are no markers
 }
 
 // New returns the door that the operator describes. The error names the key and what to
 // write instead.
 func New(c Config) (*Door, error) {
 	d := &Door{content: slices.Clone(c.Content), keepHidden: c.KeepHidden, secrets: c.Secrets}
+	if c.Secrets != nil {
+		d.markers = c.Secrets.Markers()
+	}
 	for _, kind := range c.Content {
 		if !slices.Contains(contentKinds, kind) {
 			return nil, fmt.Errorf("guards.content: %.40q is no kind of content; there are %s", kind, strings.Join(contentKinds, ", "))

@@ -14,10 +14,14 @@ import (
 // the policy asks and does not let it pass.
 func (w *walk) redactSecrets() *Refused {
 	scanner := w.a.Secrets
-	if scanner == nil {
-		scanner = w.d.secrets
-	}
 	asked := (w.a.Redact|w.a.Refuse)&Secrets != 0
+	switch {
+	case scanner != nil:
+	case asked:
+		scanner = w.d.secrets
+	default: // markers are looked for always; the rules cost more, and nobody would hear of what they find
+		scanner = w.d.markers
+	}
 	if scanner == nil {
 		if asked {
 			return refusal(publicScan, "the policy asks about secrets, and there is no scanner (guards.secrets is false)")

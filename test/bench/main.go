@@ -62,7 +62,7 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, lists, rules, streams, federation, stdio, starts or identity")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts or identity")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -79,6 +79,7 @@ func conduct() error {
 		{"throughput", b.throughput},
 		{"lists", b.lists},
 		{"guards", b.guards},
+		{"scan", b.scan},
 		{"rules", b.rules},
 		{"streams", b.streams},
 		{"federation", b.federation},

@@ -63,6 +63,23 @@ func (s *Scanner) With(more []Marker) *Scanner {
 	return next
 }
 
+// Markers returns a scanner that looks for the markers of s and nothing else; nil where s has none.
+func (s *Scanner) Markers() *Scanner {
+	if len(s.markers) == 0 {
+		return nil
+	}
+	only := *s
+	only.noRules = true
+	return &only
+}
+
+// Warm compiles the rules, so that the first call that is searched need not wait for it.
+func (s *Scanner) Warm() {
+	if !s.noRules {
+		_, _ = rules() // whoever scans hears of the error
+	}
+}
+
 // String hides the markers.
 func (s *Scanner) String() string { return "scanner" }
 
