@@ -102,37 +102,45 @@ func isPolicyFile(name string) bool {
 
 // FromFiles is Load for files in memory, named by their slash-separated path.
 func FromFiles(ctx context.Context, files map[string][]byte, o Options) (*Generation, error) {
-	modules, tests, err := parse(files)
+	g, own, err := build(ctx, files, o)
 	if err != nil {
 		return nil, err
 	}
-	if len(modules) == 0 {
-		return nil, errors.New("no .rego file in the policy directory; a starter: sallyport init")
-	}
-	data, err := readData(files)
-	if err != nil {
-		return nil, err
-	}
-	tables, err := readTables(files)
-	if err != nil {
-		return nil, err
-	}
-	c, err := compile(modules, files)
-	if err != nil {
-		return nil, err
-	}
-	if len(c.GetRulesExact(allowRef)) == 0 {
-		return nil, errors.New("no rule `allow` in package mcp.authz: without one nothing could ever be allowed")
-	}
-	g, err := newGeneration(ctx, c, data, revision(files), o)
-	if err != nil {
-		return nil, err
-	}
-	own := &suite{files: files, modules: modules, rego: tests, tables: tables, data: data}
 	if err := own.verify(ctx, g); err != nil {
 		return nil, err
 	}
 	return g, nil
+}
+
+// build compiles a directory. Its tests have not run.
+func build(ctx context.Context, files map[string][]byte, o Options) (*Generation, *suite, error) {
+	modules, tests, err := parse(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(modules) == 0 {
+		return nil, nil, errors.New("no .rego file in the policy directory; a starter: sallyport init")
+	}
+	data, err := readData(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	tables, err := readTables(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := compile(modules, files)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(c.GetRulesExact(allowRef)) == 0 {
+		return nil, nil, errors.New("no rule `allow` in package mcp.authz: without one nothing could ever be allowed")
+	}
+	g, err := newGeneration(ctx, c, data, revision(files), o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return g, &suite{files: files, modules: modules, rego: tests, tables: tables, data: data}, nil
 }
 
 func revision(files map[string][]byte) string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -203,7 +202,5 @@ func (r *TestResult) short() string {
 	return fmt.Sprintf("%q", strings.TrimPrefix(r.Name, r.File+": "))
 }
 
-// isTest reports whether a file holds tests.
-func isTest(name string) bool {
-	return strings.HasSuffix(path.Base(name), "_test.rego") || isTable(name)
-}
+// IsTest reports whether a file of this name holds tests of the directory it stands in.
+func IsTest(name string) bool { return strings.HasSuffix(name, "_test.rego") || isTable(name) }

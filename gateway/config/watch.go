@@ -41,7 +41,8 @@ func (c *Config) inputs() []string {
 
 // watchInputs reloads when an input has changed and come to rest, until ctx ends.
 func (s *Service) watchInputs(ctx context.Context) {
-	n := s.notifier()
+	inputs, _ := s.attempt()
+	n := newNotifier(s.log, s.watch, inputs)
 	defer n.close()
 	poll := time.NewTicker(s.watch.poll)
 	defer poll.Stop()
@@ -92,23 +93,22 @@ type notifier struct {
 	events chan fsnotify.Event
 }
 
-func (s *Service) notifier() *notifier {
-	n := &notifier{log: s.log}
-	if !s.watch.notify {
+func newNotifier(log *slog.Logger, o watchOptions, inputs []string) *notifier {
+	n := &notifier{log: log}
+	if !o.notify {
 		return n
 	}
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warn("changes are noticed by polling alone", slog.Any("error", err))
+		log.Warn("changes are noticed by polling alone", slog.Any("error", err))
 		return n
 	}
 	n.w, n.events = w, w.Events
 	go func() {
 		for err := range w.Errors { // polling notices what was missed
-			s.log.Debug("watching", slog.Any("error", err))
+			log.Debug("watching", slog.Any("error", err))
 		}
 	}()
-	inputs, _ := s.attempt()
 	n.watch(inputs)
 	return n
 }
