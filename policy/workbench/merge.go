@@ -1,0 +1,75 @@
+package workbench
+
+import (
+	"slices"
+	"strings"
+)
+
+// mergeWays makes one of ways that differ in nothing but the value of one condition: what allows a
+// and what allows b allows a or b.
+func mergeWays(ways []way) []way {
+	var out []way
+	seen := map[string]int{} // the text of a way, or that without the values of one condition → its place in out
+	grown := map[int]int{}   // of a way in out that has been joined: the condition in which
+	for _, x := range ways {
+		if _, twice := seen[x.key(-1)]; twice {
+			continue
+		}
+		seen[x.key(-1)] = len(out)
+		if join(out, seen, grown, x) {
+			continue
+		}
+		for i := range x.when {
+			if key := x.key(i); x.when[i].alternative() {
+				if _, there := seen[key]; !there {
+					seen[key] = len(out)
+				}
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// join adds x to a way that differs from it in one condition.
+func join(out []way, seen map[string]int, grown map[int]int, x way) bool {
+	for i := range x.when {
+		at, there := seen[x.key(i)]
+		if !there || !x.when[i].alternative() || at >= len(out) {
+			continue
+		}
+		if j, joined := grown[at]; joined && j != i {
+			continue // it is wider in another condition than x is
+		}
+		grown[at] = i
+		into := out[at].when
+		into[i].values = union(into[i].values, x.when[i].values)
+		return true
+	}
+	return false
+}
+
+// key is a way's text, without the values of its condition i.
+func (x way) key(i int) string {
+	var b strings.Builder
+	for j, c := range x.when {
+		if j == i {
+			c.values = []string{"\x02"}
+		}
+		b.WriteString(c.text() + "\x00")
+	}
+	for _, u := range x.unless {
+		b.WriteString("\x01" + u.reason + strings.Join(texts(u.when), "\x00"))
+	}
+	return b.String()
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, x := range b {
+		if !slices.Contains(out, x) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
