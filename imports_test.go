@@ -84,6 +84,13 @@ var rooms = []room{
 		reason: "the record must outlive and judge every other room, so it can depend on none of them; unix is there for fdatasync and the directory's lock",
 	},
 	{
+		path:   "sallyport/gateway/audit/inputs",
+		ours:   []string{"sallyport/gateway/audit"},
+		others: []string{"filippo.io/age"},
+		barred: []string{"net", "net/http"},
+		reason: "what seals the arguments of calls must be readable on its own; it knows the form of a record and nothing of who asks",
+	},
+	{
 		path:   "sallyport/gateway/sandbox",
 		others: []string{unix, "github.com/landlock-lsm/...", "github.com/elastic/go-seccomp-bpf/...", "golang.org/x/net/bpf"},
 		reason: "what isolates a process must be readable on its own",

@@ -86,6 +86,9 @@ func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input
 		d = policy.Decision{Revision: x.snap.Policy.Revision()}
 	}
 	x.note(d)
+	if !housekeeping(call.msg) {
+		x.keep(in, d, err)
+	}
 	return x.verdict(d, err)
 }
 

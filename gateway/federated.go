@@ -234,7 +234,11 @@ func (x *exchange) listAll(ctx context.Context, who *identity.Principal, call ch
 	}
 	member := listMember(call.msg.Method)
 	ix := x.g.indexOf(x.snap, call.msg.Era)
-	return x.serveView(who, call, catalog.ViewKey{Digest: ix.Digest, Cursor: member}, func() ([]byte, error) {
+	list := member
+	if member != "tools" { // the door's settings change with a reload, and are in no digest
+		list += "\x00" + strconv.FormatUint(x.snap.number, 10)
+	}
+	return x.serveView(who, call, catalog.ViewKey{Digest: ix.Digest, Cursor: list}, func() ([]byte, error) {
 		return x.filterAll(context.WithoutCancel(ctx), who, call, ix, member)
 	})
 }

@@ -37,6 +37,8 @@ type Options struct {
 	Grants    Grants           // required
 	Approvals *approval.Desk   // of calls that a person must agree to; nil: such calls are refused
 	StateKey  []byte           // 32 bytes; seals multi-round-trip state. Required
+	Inputs    Inputs           // keeps what policies were asked; nil: nobody does
+	MostInput int              // bytes of an input that is kept; default 64 KiB
 	Now       func() time.Time // default time.Now
 	Logger    *slog.Logger     // default: discard
 }
@@ -48,6 +50,8 @@ type Gateway struct {
 	grants    Grants
 	approvals *approval.Desk
 	schemas   schemas
+	inputs    Inputs
+	mostInput int
 
 	farewells chan struct{} // holds one for each server that is being told of a session's end
 	now       func() time.Time
@@ -62,7 +66,8 @@ type Gateway struct {
 	views    *catalog.Views
 	streams  streams
 
-	all      *Server // stands for all servers together: the federated endpoint
+	swaps    atomic.Uint64 // snapshots that were installed
+	all      *Server       // stands for all servers together: the federated endpoint
 	asked    *session.Owed[asked]
 	begun    *session.Begun           // sessions of the federated endpoint, by principal
 	clients  *session.Kept[fedClient] // of each session of the federated endpoint
@@ -81,12 +86,16 @@ func New(o Options) (*Gateway, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.MostInput <= 0 {
+		o.MostInput = 64 << 10
+	}
 	sealer, err := session.NewSealer(o.StateKey, o.Now)
 	if err != nil {
 		return nil, err
 	}
 	return &Gateway{
 		recorder: o.Recorder, grants: o.Grants, approvals: o.Approvals, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
+		inputs: o.Inputs, mostInput: o.MostInput,
 		sessions: session.NewSessions(maxSessions),
 		handles:  session.NewHandles(maxHandles),
 		flights:  session.NewFlights(),
@@ -122,6 +131,7 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 		srv.changed.Store(&news)
 	}
 	installed.said = rules.Digest(installed.Rules)
+	installed.number = g.swaps.Add(1)
 	old := g.snapshot.Swap(&installed)
 	if old != nil {
 		g.streams.reauthorize(context.WithoutCancel(ctx), &installed)

@@ -223,13 +223,19 @@ func charged(msg *wire.Message) bool {
 }
 
 // refund gives back what was reserved, where the server surely had nothing of it. It is in the
-// record with the outcome.
+// record with the outcome where the record of the decision charged it; a charge that no record
+// holds must not be given back by one, or the grant would have more calls after the next start
+// than it was given.
 func (x *exchange) refund() {
-	if x.held != nil {
-		x.held.Refund()
-		x.rec.Calls, x.rec.Bytes = -1, -x.held.Bytes()
-		x.held = nil
+	if x.held == nil {
+		return
 	}
+	x.held.Refund()
+	x.rec.Calls, x.rec.Bytes = 0, 0
+	if x.decided {
+		x.rec.Calls, x.rec.Bytes = -1, -x.held.Bytes()
+	}
+	x.held = nil
 }
 
 // schemas are the compiled constraints of grants, by their text.

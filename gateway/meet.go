@@ -28,7 +28,7 @@ func (x *exchange) meet(o policy.Obligation) error {
 	switch o.Type {
 	case policy.RecordArguments:
 		if x.msg != nil {
-			x.rec.Arguments = x.withoutSecrets(x.msg.Arguments)
+			x.rec.Arguments = x.recordable(x.msg.Arguments)
 		}
 	case policy.RequireProof:
 		if x.who.Proof == identity.ProofNone {
@@ -67,18 +67,6 @@ func (x *exchange) meet(o policy.Obligation) error {
 	return nil
 }
 
-// withoutSecrets is what the record may keep of arguments.
-func (x *exchange) withoutSecrets(arguments []byte) []byte {
-	if x.snap.Secrets == nil || len(arguments) == 0 {
-		return arguments
-	}
-	out := arguments
-	for _, f := range slices.Backward(x.snap.Secrets.JSON(arguments).Findings) { // from the end, so that earlier places stay right
-		out = wire.Splice(out, strictjson.Span{Start: f.Start, End: f.End}, []byte("[redacted: "+f.Rule+"]"))
-	}
-	return out
-}
-
 // meetLater notes what the second door is to do, and what is done with the arguments.
 func (x *exchange) meetLater(o policy.Obligation) error {
 	switch o.Type {
@@ -96,8 +84,11 @@ func (x *exchange) meetLater(o policy.Obligation) error {
 		if !inArguments {
 			return x.want(0, guard.What(what), pass)
 		}
+		if what == policy.Secrets { // of two, the stricter holds
+			before := x.noneOf&guard.Secrets != 0
+			x.passUnscanned = pass && (!before || x.passUnscanned)
+		}
 		x.noneOf |= guard.What(what)
-		x.passUnscanned = x.passUnscanned || pass
 	case policy.Mask:
 		pointer, err := o.Mask()
 		if err != nil {

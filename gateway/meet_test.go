@@ -8,6 +8,7 @@ import (
 	"sallyport/gateway/approval"
 	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
+	"sallyport/policy"
 )
 
 // withDesk is an obliged fixture with somebody to ask.
@@ -55,6 +56,30 @@ func TestACallWaitsForAPerson(t *testing.T) {
 	}
 	if got := toolText(f.post(f.reader, readCall).Body.String()); !strings.HasPrefix(got, "the policy allows 1 call") {
 		t.Errorf("once more: %s; want the grant used up by the one call", got)
+	}
+}
+
+// What the record gives back it must have charged: else calls that wait for a person would earn their
+// grant more calls at the next start.
+func TestARefusalGivesNothingBackThatWasNotCharged(t *testing.T) {
+	f, desk := withDesk(t, wantsReleaser)
+	for range 3 {
+		f.post(f.reader, readCall)
+	}
+	waiting := desk.List(releaser)
+	if _, err := desk.Decide(waiting[0].ID, releaser, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	f.post(f.reader, readCall)
+	calls, bytes := int64(0), int64(0)
+	for _, r := range f.rec.all() {
+		if r.Code == "approval_required" && (r.Calls != 0 || r.Bytes != 0) {
+			t.Errorf("the record of a call that waits charges %d calls and %d bytes; want nothing", r.Calls, r.Bytes)
+		}
+		calls, bytes = calls+r.Calls, bytes+r.Bytes
+	}
+	if calls != 1 {
+		t.Errorf("all records together charge %d calls and %d bytes; want the 1 call that was made", calls, bytes)
 	}
 }
 
@@ -255,5 +280,28 @@ func TestAPersonAgreesToAllThatACallSays(t *testing.T) {
 	}
 	if got := toolText(f.post(f.reader, call(`,"task":{"ttl":60},"_meta":{"progressToken":2}`)).Body.String()); got != "ok" {
 		t.Errorf("the same call: %s", got)
+	}
+}
+
+// Of two obligations that differ about what could not be searched, the stricter holds.
+func TestTheStricterOfTwoObligationsHolds(t *testing.T) {
+	const passes, refuses = `{"type": "refuse", "what": "secrets", "in": "arguments", "unscanned": "pass"}`, `{"type": "refuse", "what": "secrets", "in": "arguments"}`
+	for _, tt := range []struct {
+		obligations []string
+		pass        bool
+	}{
+		{[]string{passes}, true}, {[]string{refuses}, false}, {[]string{passes, refuses}, false}, {[]string{refuses, passes}, false},
+		{[]string{passes, `{"type": "refuse", "what": "hidden", "in": "arguments"}`}, true},
+	} {
+		x := &exchange{snap: &Snapshot{}}
+		for _, raw := range tt.obligations {
+			o := policy.Obligation{Type: policy.Refuse, Raw: []byte(raw)}
+			if err := x.meet(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if x.passUnscanned != tt.pass {
+			t.Errorf("%v: what was not searched passes: %v; want %v", tt.obligations, x.passUnscanned, tt.pass)
+		}
 	}
 }

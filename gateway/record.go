@@ -21,6 +21,7 @@ func (x *exchange) record(ctx context.Context) error {
 		return &Error{Code: CodeUnaudited, Public: "the decision cannot be recorded, so the call is not made", Err: err}
 	}
 	x.decided = true
+	forgetQuestion(&x.rec)
 	return nil
 }
 

@@ -172,6 +172,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	snap := r.g.snapshot.Load()
 	rec := r.rec
 	rec.Obligations = nil
+	forgetQuestion(&rec)
 	question := exchange{g: r.g, snap: snap, r: r.r, rec: rec, who: r.who, live: r.live}
 	question.rec.Method = method
 	in := question.ask(r.who, method, r.call.server)
@@ -180,6 +181,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	if refusal == nil {
 		d, err := snap.Policy.Decide(r.ctx, in)
 		question.note(d)
+		question.keep(in, d, err)
 		if refusal = question.verdict(d, err); refusal == nil {
 			refusal = question.uncounted()
 		}

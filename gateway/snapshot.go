@@ -55,6 +55,14 @@ type Recorder interface {
 	Digest(b []byte) string
 }
 
+// Inputs keeps what a policy was asked in the record of its decision, so that it can be asked again.
+type Inputs interface {
+	// Keep puts the document of a question into the record, whose id is set.
+	Keep(r *audit.Record, doc []byte)
+	// Readable reports whether whoever reads the record reads the document.
+	Readable() bool
+}
+
 // Limits bound one request. Zero fields take the defaults.
 type Limits struct {
 	RequestBytes int64         // default 4 MiB
@@ -111,6 +119,7 @@ type Snapshot struct {
 	// Approved reports whether somebody has approved the agent's files of this digest; nil: nobody.
 	Approved func(digest string) bool
 
+	number       uint64            // of the swap that installed it
 	members      []*Server         // Servers, by name
 	said         string            // digest of Rules, which lists depend on
 	argumentKeys map[string]string // fold → exact name of what the policy reads

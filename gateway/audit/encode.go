@@ -30,14 +30,7 @@ func appendTail(b []byte, r *Record) []byte {
 	b = appendString(append(b, `,"decision":`...), r.Decision)
 	b = appendString(append(b, `,"code":`...), r.Code)
 	b = appendStrings(append(b, `,"reasons":`...), r.Reasons)
-	b = append(b, `,"obligations":[`...)
-	for i, o := range r.Obligations {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendRaw(b, o)
-	}
-	b = append(b, ']')
+	b = appendRaws(append(b, `,"obligations":`...), r.Obligations)
 	b = appendString(append(b, `,"policy_revision":`...), r.PolicyRevision)
 	b = appendStrings(append(b, `,"rules":`...), r.Rules)
 	b = appendStrings(append(b, `,"labels_before":`...), r.LabelsBefore)
@@ -64,6 +57,7 @@ func appendTail(b []byte, r *Record) []byte {
 	if r.Detail != "" {
 		b = appendString(append(b, `,"detail":`...), r.Detail)
 	}
+	b = appendQuestion(b, r)
 	return append(b, '}', '\n')
 }
 

@@ -12,6 +12,8 @@ const (
 	PhaseRefusal  = "refusal"  // a request that went nowhere
 	PhaseSummary  = "summary"  // refusals before authentication, counted
 	PhaseRepair   = "repair"   // what a start found and mended
+	PhaseKey      = "key"      // a key that seals inputs, wrapped for the operator
+	PhaseShadow   = "shadow"   // a second policy would have decided otherwise
 )
 
 // Record is one line of the log. Its members are named as in the contract.
@@ -49,4 +51,27 @@ type Record struct {
 	Count           int64             `json:"count,omitempty"`  // of a summary
 	Source          string            `json:"source,omitempty"` // of a summary: one of those it counts
 	Detail          string            `json:"detail,omitempty"` // the operator's reason; never an argument or a token
+
+	// What the policy was asked and said, for asking again.
+	PolicyAllow  *bool           `json:"policy_allow,omitempty"`  // before grant, budget and approval; nil: it was not asked
+	Replayable   bool            `json:"replayable,omitempty"`    // the input is here, and whole
+	Input        json.RawMessage `json:"input,omitempty"`         // of the policy, in clear
+	InputSealed  string          `json:"input_sealed,omitempty"`  // the same, sealed; package inputs opens it
+	InputKey     string          `json:"input_key,omitempty"`     // id of the key that it is sealed with, or that this record brings
+	InputErased  []string        `json:"input_erased,omitempty"`  // JSON pointers of what was taken out of the input
+	InputMissing string          `json:"input_missing,omitempty"` // why there is no input although inputs are recorded
+	WrappedKey   string          `json:"wrapped_key,omitempty"`   // of phase key: an age file, base64
+	Advisory     *Verdict        `json:"advisory,omitempty"`      // what rules that are not enforced said
+	Shadow       *Verdict        `json:"shadow,omitempty"`        // of phase shadow: what the second policy said
+}
+
+// Verdict is what rules said that change nothing.
+type Verdict struct {
+	Revision    string            `json:"revision,omitempty"` // of the policy; empty where it is the record's own
+	Allow       bool              `json:"allow"`
+	Reasons     []string          `json:"reasons"`
+	Obligations []json.RawMessage `json:"obligations"`
+	Rules       []string          `json:"rules"`
+	Kind        string            `json:"kind,omitempty"`  // newly_allowed, newly_refused or obligations
+	Error       string            `json:"error,omitempty"` // they could not be asked, which would refuse
 }

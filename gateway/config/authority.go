@@ -28,7 +28,12 @@ func (s *Service) openRecord(ctx context.Context, cfg *Config) error {
 	if err != nil {
 		return err
 	}
-	log, err := audit.Open(filepath.Join(cfg.State, logDir), audit.Options{Logger: s.log, Journal: g.journal})
+	keep, preamble, err := cfg.keeper()
+	if err != nil {
+		return errors.Join(err, g.close())
+	}
+	s.inputs = keep
+	log, err := audit.Open(filepath.Join(cfg.State, logDir), audit.Options{Logger: s.log, Journal: g.journal, Preamble: preamble})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open audit log: %w", err), g.close())
 	}

@@ -42,6 +42,7 @@ func (c *Config) check(p *problems) {
 	c.checkServers(p)
 	c.checkGuards(p)
 	c.checkIdentity(p)
+	c.checkAudit(p)
 }
 
 const adminOff = "off"

@@ -51,6 +51,9 @@ type Config struct {
 	// What comes back from servers, and secrets on their way out.
 	Guards Guards `yaml:"guards" envPrefix:"GUARDS_"`
 
+	// What the record keeps besides.
+	Audit Audit `yaml:"audit" envPrefix:"AUDIT_"`
+
 	// Calls that a person must agree to.
 	Approvals Approvals `yaml:"approvals" envPrefix:"APPROVALS_"`
 

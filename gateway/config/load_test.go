@@ -84,6 +84,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", State: dir + "/state", Policies: dir + "/policies", Enforce: true,
 		Admin: Admin{Listen: "127.0.0.1:8081"}, Identity: Identity{TokenTTL: Duration(5 * time.Minute)},
 		Pins: "firstUse", Guards: Guards{Secrets: true, Hidden: true}, Approvals: Approvals{TTL: Duration(15 * time.Minute)},
+		Audit:  Audit{Inputs: "none", InputBytes: 64 << 10},
 		Limits: Limits{4 << 20, 16 << 20, 64, Duration(time.Minute), Duration(30 * time.Second), 16},
 		Servers: map[string]*Server{"a": {Type: "http", URL: "http://127.0.0.1:9000/mcp", Credential: Credential{Header: "Authorization", Prefix: "Bearer ", Timeout: Duration(10 * time.Second), MaxAge: Duration(5 * time.Minute), ClientAuth: "secretBasic"},
 			Instance: "grant", StartTimeout: Duration(30 * time.Second), Idle: Duration(5 * time.Minute), MaxProcesses: 64,
@@ -142,7 +143,8 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 		"SALLYPORT_LIMITS_CALL_TIMEOUT": "3s", "SALLYPORT_LIMITS_BODY_TIMEOUT": "4s", "SALLYPORT_LIMITS_CONCURRENT_PER_GRANT": "7",
 		"SALLYPORT_TLS_CLIENT_CA": "/ca", "SALLYPORT_ADMIN_SOCKET": "/sock", "SALLYPORT_IDENTITY_REQUIRE_PROOF": "true", "SALLYPORT_IDENTITY_REQUIRE_PROOF_FOR": "deployer,admin",
 		"SALLYPORT_PINS": "required", "SALLYPORT_GUARDS_SECRETS": "false", "SALLYPORT_GUARDS_HIDDEN": "false", "SALLYPORT_GUARDS_LINK_HOSTS": "example.com,*.example.org",
-		"SALLYPORT_GUARDS_CONTENT": "text,image", "SALLYPORT_GUARDS_CANARIES": "marker-one", "SALLYPORT_GUARDS_CANARY_FILE": "/canaries", "SALLYPORT_APPROVALS_TTL": "1h"}
+		"SALLYPORT_GUARDS_CONTENT": "text,image", "SALLYPORT_GUARDS_CANARIES": "marker-one", "SALLYPORT_GUARDS_CANARY_FILE": "/canaries", "SALLYPORT_APPROVALS_TTL": "1h",
+		"SALLYPORT_AUDIT_INPUTS": "sealed", "SALLYPORT_AUDIT_RECIPIENTS": recipient, "SALLYPORT_AUDIT_INPUT_BYTES": "1MiB"}
 	for _, f := range Fields() {
 		if f.Env != "" && f.Path != "" && values[f.Env] == "" {
 			t.Errorf("%s is not tried", f.Env)
@@ -157,7 +159,7 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 	}
 	want := Config{Listen: "0.0.0.0:9", PublicURL: "https://h.example", State: "/s", TLS: TLS{"/c", "/k", "/ca"}, BehindTLS: true, Admin: Admin{"off", "/sock"}, Policies: "/p",
 		Identity: Identity{TokenTTL: Duration(2 * time.Minute), RequireProof: true, RequireProofFor: []string{"deployer", "admin"}}, Limits: Limits{1 << 20, 2048, 32, Duration(3 * time.Second), Duration(4 * time.Second), 7}, Servers: cfg.Servers,
-		Pins: "required", Approvals: Approvals{TTL: Duration(time.Hour)},
+		Pins: "required", Approvals: Approvals{TTL: Duration(time.Hour)}, Audit: Audit{Inputs: "sealed", Recipients: []string{recipient}, InputBytes: 1 << 20},
 		Guards: Guards{LinkHosts: []string{"example.com", "*.example.org"}, Content: []string{"text", "image"}, Canaries: []string{"marker-one"}, CanaryFile: "/canaries"}}
 	got := *cfg
 	got.source, got.notes = source{}, nil

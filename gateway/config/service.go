@@ -37,6 +37,7 @@ type Service struct {
 	keys     *mint.Keyring
 	verifier *identity.Verifier
 	gateway  *gateway.Gateway
+	inputs   gateway.Inputs // nil: inputs are not recorded
 	handler  http.Handler
 	health   health
 
@@ -110,7 +111,8 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals})
+	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals,
+		Inputs: s.inputs, MostInput: int(cfg.Audit.InputBytes)})
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // sources are the files with the structs.
-var sources = []string{"config.go", "identity.go", "server.go", "guards.go", "credential.go"}
+var sources = []string{"config.go", "identity.go", "server.go", "guards.go", "audit.go", "credential.go"}
 
 func main() {
 	out := flag.String("o", "../../docs/configuration.md", "file to write")

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+
+	"sallyport/gateway/audit"
+	"sallyport/policy"
+)
+
+// openly keeps inputs where a test can see them, and says that everybody can.
+type openly struct{ readable bool }
+
+func (openly) Keep(r *audit.Record, doc []byte) { r.Input = doc }
+func (o openly) Readable() bool                 { return o.readable }
+
+// keeping is a fixture whose gateway keeps inputs.
+func keeping(t testing.TB, keep Inputs, most int) *fixture {
+	t.Helper()
+	f := newFixture(t)
+	g, err := New(Options{Recorder: f.rec, Grants: f.issuer.Grants, StateKey: make([]byte, 32), Inputs: keep, MostInput: most})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.g, f.handler = g, g
+	f.swap()
+	return f
+}
+
+// of returns the records of a phase.
+func (f *fakeRecorder) of(phase string) (out []audit.Record) {
+	for _, r := range f.all() {
+		if r.Phase == phase {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// What is kept can be asked again, and answers as it did.
+func TestKeptInputIsDecidedAgain(t *testing.T) {
+	f := keeping(t, openly{}, 0)
+	f.post(f.reader, legacyCall("read_file", `{"path":"/srv/a"}`))
+	f.post(f.reader, legacyCall("read_file", `{"path":"/etc/passwd"}`))
+	f.post(f.reader, legacyCall("read_file", `{"path":"/srv/.aws"}`))
+	records := append(f.rec.of(audit.PhaseDecision), f.rec.of(audit.PhaseRefusal)...)
+	if len(records) != 3 {
+		t.Fatalf("%d records; want a decision and two refusals", len(records))
+	}
+	gen := mustPolicy(t, testPolicy)
+	for _, r := range records {
+		if r.PolicyAllow == nil || !r.Replayable || r.Input == nil || r.InputMissing != "" {
+			t.Fatalf("record %+v; want a replayable one", r)
+		}
+		in, err := policy.ReadInput(r.Input)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := gen.Decide(t.Context(), in)
+		if err != nil || d.Allow != *r.PolicyAllow || !reflect.DeepEqual(d.Rules, r.Rules) || in.Request.ID != r.ID {
+			t.Errorf("again: allow %v, rules %q, %v; recorded %v, %q", d.Allow, d.Rules, err, *r.PolicyAllow, r.Rules)
+		}
+	}
+	for _, r := range f.rec.of(audit.PhaseOutcome) {
+		if r.Input != nil || r.PolicyAllow != nil || r.Replayable {
+			t.Errorf("the outcome says again what was asked: %+v", r)
+		}
+	}
+}
+
+// A refusal says who refused: the policy, or something behind it.
+func TestPolicyAllowIsThePolicysOwnWord(t *testing.T) {
+	yes, no := "true", "false"
+	for _, tt := range []struct {
+		name, want string
+		do         func(f *fixture)
+	}{
+		{"allowed", yes, func(f *fixture) { f.post(f.reader, legacyCall("read_file", `{"path":"/srv/a"}`)) }},
+		{"denied", no, func(f *fixture) { f.post(f.reader, legacyCall("read_file", `{"path":"/srv/.aws"}`)) }},
+		{"hidden", no, func(f *fixture) { f.post(f.reader, legacyCall("write_file", `{}`)) }},
+		{"an obligation that cannot be met", yes, func(f *fixture) {
+			f.snap.Policy = mustPolicy(t, "package mcp.authz\n\nallow if true\n\nobligations contains {\"type\": \"encrypt\"}\n")
+			f.swap()
+			f.post(f.reader, legacyCall("read_file", `{"path":"/srv/a"}`))
+		}},
+		{"a policy that fails", no, func(f *fixture) {
+			f.snap.Policy = mustPolicy(t, "package mcp.authz\n\nallow if to_number(input.arguments.path) > 1\n")
+			f.swap()
+			f.post(f.reader, legacyCall("read_file", `{"path":"/srv/a"}`))
+		}},
+		{"arguments of the wrong type", "absent", func(f *fixture) { f.post(f.reader, legacyCall("read_file", `{"path":1}`)) }},
+		{"a list", "absent", func(f *fixture) { f.post(f.reader, listTools) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := keeping(t, openly{}, 0)
+			tt.do(f)
+			got := "absent"
+			for _, r := range f.rec.all() {
+				if r.PolicyAllow != nil {
+					raw, _ := json.Marshal(*r.PolicyAllow)
+					got = string(raw)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("policy_allow %s; want %s: %+v", got, tt.want, f.rec.all())
+			}
+		})
+	}
+}
+
+func TestALargeInputIsNotKeptAndSaysSo(t *testing.T) {
+	f := keeping(t, openly{}, 600)
+	f.snap.Policy = mustPolicy(t, "package mcp.authz\n\nallow if true\n")
+	f.swap()
+	for size, want := range map[int]string{
+		500: "it has ", // the whole of it
+		800: "its arguments have 811 bytes, and at most 600 of an input are kept (audit.inputBytes)",
+	} {
+		f.rec.records = nil
+		if got := toolText(f.post(f.reader, legacyCall("ask", `{"text":"`+strings.Repeat("x", size)+`"}`)).Body.String()); got != "ok" {
+			t.Fatalf("the call: %s; want ok", got)
+		}
+		r := f.rec.of(audit.PhaseDecision)[0]
+		if r.Input != nil || r.Replayable || !strings.HasPrefix(r.InputMissing, want) {
+			t.Errorf("%d bytes: input %d bytes, replayable %v, %q; want none, %q", size, len(r.Input), r.Replayable, r.InputMissing, want)
+		}
+	}
+}
