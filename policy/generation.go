@@ -89,7 +89,7 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	}
 	if g.allowPE, err = g.partialBody("data.mcp.authz.allow = true"); err != nil {
 		at := c.GetRulesExact(allowRef)[0].Location
-		return nil, fmt.Errorf("%s:%d: `allow` must be true or false\n\t%s", at.File, at.Row, sourceLine(at.Text, 1))
+		return nil, &Fault{Name: "not-a-boolean", File: at.File, Line: at.Row, Column: at.Col, Text: "`allow` must be true or false", Source: sourceLine(at.Text, 1)}
 	}
 	if len(c.GetRulesExact(denyRef)) > 0 {
 		if g.denyPE, err = g.partialBody("data.mcp.authz.deny[_]"); err != nil {
@@ -133,7 +133,8 @@ func setsOf(c *ast.Compiler, pkg string) error {
 			if r.Head.RuleKind() == ast.MultiValue || value != nil && isCollection(value.Value) {
 				continue
 			}
-			return fmt.Errorf("%s:%d: `%s` must be a set: %s\n\t%s", r.Location.File, r.Location.Row, name, form, sourceLine(r.Location.Text, 1))
+			return &Fault{Name: "not-a-set", File: r.Location.File, Line: r.Location.Row, Column: r.Location.Col,
+				Text: "`" + name + "` must be a set: " + form, Source: sourceLine(r.Location.Text, 1)}
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -119,7 +120,7 @@ func build(ctx context.Context, files map[string][]byte, o Options) (*Generation
 		return nil, nil, err
 	}
 	if len(modules) == 0 {
-		return nil, nil, errors.New("no .rego file in the policy directory; a starter: sallyport init")
+		return nil, nil, &Fault{Name: "no-policies", Text: "no .rego file in the policy directory", Cure: "a starter: sallyport init"}
 	}
 	data, err := readData(files)
 	if err != nil {
@@ -134,7 +135,7 @@ func build(ctx context.Context, files map[string][]byte, o Options) (*Generation
 		return nil, nil, err
 	}
 	if len(c.GetRulesExact(allowRef)) == 0 {
-		return nil, nil, errors.New("no rule `allow` in package mcp.authz: without one nothing could ever be allowed")
+		return nil, nil, noAllow(c)
 	}
 	g, err := newGeneration(ctx, c, data, revision(files), o)
 	if err != nil {
@@ -168,6 +169,12 @@ func parse(files map[string][]byte) (modules, tests map[string]*ast.Module, err 
 		m, err := ast.ParseModuleWithOpts(name, string(files[name]), ast.ParserOptions{
 			ProcessAnnotation: true, Capabilities: caps, RegoVersion: ast.RegoV1})
 		if err != nil {
+			var list ast.Errors
+			if errors.As(err, &list) {
+				if old := oldSyntax(name, files, list); old != nil {
+					err = old
+				}
+			}
 			errs = append(errs, located(err, files))
 			continue
 		}
@@ -212,45 +219,12 @@ func compile(modules map[string]*ast.Module, files map[string][]byte) (*ast.Comp
 	if err != nil {
 		return nil, err
 	}
-	c := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true).WithSchemas(set).WithUseTypeCheckAnnotations(true)
+	c := ast.NewCompiler().WithCapabilities(capabilities()).WithStrict(true).WithSchemas(set).WithUseTypeCheckAnnotations(true).SetErrorLimit(0)
 	c.Compile(modules)
 	if c.Failed() {
 		return nil, located(c.Errors, files)
 	}
 	return c, nil
-}
-
-// located adds to each of OPA's errors the line of source that it is about.
-func located(err error, files map[string][]byte) error {
-	var list ast.Errors
-	if !errors.As(err, &list) {
-		return err
-	}
-	out := make([]error, 0, len(list))
-	for _, e := range list {
-		if e.Location == nil || e.Location.File == "" {
-			out = append(out, errors.New(e.Message))
-			continue
-		}
-		msg := e.Message
-		if e.Details != nil {
-			for _, l := range e.Details.Lines() {
-				if l = strings.TrimSpace(l); l != "" && !strings.HasPrefix(l, "^") {
-					msg += "; " + l
-				}
-			}
-		}
-		out = append(out, fmt.Errorf("%s:%d: %s\n\t%s", e.Location.File, e.Location.Row, msg, sourceLine(files[e.Location.File], e.Location.Row)))
-	}
-	return errors.Join(out...)
-}
-
-func sourceLine(src []byte, row int) string {
-	lines := bytes.Split(src, []byte("\n"))
-	if row < 1 || row > len(lines) {
-		return ""
-	}
-	return strings.TrimSpace(string(lines[row-1]))
 }
 
 // readData builds `data` from the JSON and YAML files beside the Rego: a file named data.* is
@@ -274,18 +248,18 @@ func readData(files map[string][]byte) (map[string]any, error) {
 			err = yaml.Unmarshal(files[name], &doc)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, badData(name, err)
 		}
 		keys := strings.Split(strings.TrimSuffix(name, ext), "/")
 		if keys[len(keys)-1] == "data" {
 			keys = keys[:len(keys)-1]
 		}
 		if err := merge(root, keys, doc); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, badData(name, err)
 		}
 	}
 	if _, clash := root["mcp"]; clash {
-		return nil, errors.New("data.mcp belongs to the policies themselves; give the data another name")
+		return nil, &Fault{Name: "bad-data", Text: "data.mcp belongs to the policies themselves", Cure: "give the data another name"}
 	}
 	return root, nil
 }
@@ -313,4 +287,26 @@ func merge(root map[string]any, keys []string, doc any) error {
 		root[k] = v
 	}
 	return nil
+}
+
+func badData(name string, err error) *Fault {
+	return &Fault{Name: "bad-data", File: name, Text: err.Error()}
+}
+
+// noAllow names the rule that is missing, and one of another package that was meant perhaps.
+func noAllow(c *ast.Compiler) *Fault {
+	f := &Fault{Name: "no-allow", Text: "no rule `allow` in package mcp.authz: without one nothing could ever be allowed"}
+	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
+		m := c.Modules[name]
+		for _, r := range m.Rules {
+			if r.Head.Name == "allow" || m.Package.Path.Equal(allowRef[:3]) && r.Head.Name == "deny" {
+				f.Cure = "`deny` alone refuses; say in `allow` what is permitted, if only `allow if true`"
+				if r.Head.Name == "allow" {
+					f.Cure = fmt.Sprintf("the one of %s:%d is in package %s", name, r.Location.Row, strings.TrimPrefix(m.Package.Path.String(), "data."))
+				}
+				return f
+			}
+		}
+	}
+	return f
 }

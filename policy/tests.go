@@ -185,10 +185,10 @@ func (s *suite) verify(ctx context.Context, g *Generation) error {
 	for _, r := range results {
 		switch r.Outcome {
 		case TestErred:
-			failed = append(failed, fmt.Errorf("%s:%d: test %s: %s", r.File, r.Line, r.short(), r.Detail))
+			failed = append(failed, &Fault{Name: "test-failed", File: r.File, Line: r.Line, Text: "test " + r.short() + ": " + r.Detail})
 		case TestFailed:
-			failed = append(failed, fmt.Errorf("%s:%d: test %s failed; the policy is not installed\n\t%s",
-				r.File, r.Line, r.short(), strings.ReplaceAll(r.Detail, "\n", "\n\t")))
+			failed = append(failed, &Fault{Name: "test-failed", File: r.File, Line: r.Line, Source: r.Detail,
+				Text: "test " + r.short() + " failed; the policy is not installed"})
 		}
 	}
 	return errors.Join(failed...)
