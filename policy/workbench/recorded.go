@@ -28,6 +28,7 @@ type Recorded struct {
 	Revision       string // of the policy that decided
 	LabelsBefore   []string
 	LabelsAfter    []string
+	Detail         string // the gateway's remark
 
 	Input   []byte // the policy's input document; nil where it is not at hand
 	Missing string // why it is not; one of the Missing… constants or a sentence
