@@ -89,10 +89,10 @@ func (s *seen) inferNumber(r *Rule) {
 		return
 	}
 	r.Min, r.Max, r.Whole = &s.min, &s.max, s.whole
-	r.words = append(r.words, fmt.Sprintf("from %s to %s", number(s.min), number(s.max)))
+	r.words = append(r.words, fmt.Sprintf("from %s to %s", decimal(s.min), decimal(s.max)))
 }
 
-func number(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
+func decimal(f float64) string { return strconv.FormatFloat(f, 'g', -1, 64) }
 
 func (s *seen) inferText(r *Rule, support int) {
 	distinct := 0

@@ -177,7 +177,7 @@ func (r *Rule) mutants() []variant {
 	}
 	add("string", "with a text that was never seen", r.unseen())
 	if r.Min != nil {
-		out = append(out, variant{"above the most", *r.Max + 1}, variant{"below the least", *r.Min - 1}, variant{"as the text of a number", number(*r.Min)})
+		out = append(out, variant{"above the most", *r.Max + 1}, variant{"below the least", *r.Min - 1}, variant{"as the text of a number", decimal(*r.Min)})
 	} else {
 		add("number", "with a number", 987654321)
 	}
