@@ -91,6 +91,12 @@ var rooms = []room{
 		reason: "what seals the arguments of calls must be readable on its own; it knows the form of a record and nothing of who asks",
 	},
 	{
+		path:   "sallyport/gateway/audit/reader",
+		ours:   []string{"sallyport/gateway/audit"},
+		barred: []string{"net", "net/http", "os/exec"},
+		reason: "a record is judged on machines that have nothing but it",
+	},
+	{
 		path:   "sallyport/gateway/sandbox",
 		others: []string{unix, "github.com/landlock-lsm/...", "github.com/elastic/go-seccomp-bpf/...", "golang.org/x/net/bpf"},
 		reason: "what isolates a process must be readable on its own",

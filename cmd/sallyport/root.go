@@ -91,7 +91,7 @@ func (a *app) root() *cobra.Command {
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.PersistentFlags().StringVar(&a.file, "config", "", "configuration `FILE` (SALLYPORT_CONFIG); without one the environment says it all")
-	root.AddCommand(a.newDemo(), a.newServe(), a.newInit(), a.newAdopt(), a.newConfig(), a.newToken(), a.newGrant(), a.newRun(), a.newConnect(), a.newMeasure(), a.newTools(), a.newApprovals(), a.newPolicy(), a.newSandbox(),
+	root.AddCommand(a.newDemo(), a.newServe(), a.newInit(), a.newAdopt(), a.newConfig(), a.newToken(), a.newGrant(), a.newRun(), a.newConnect(), a.newMeasure(), a.newTools(), a.newApprovals(), a.newPolicy(), a.newAudit(), a.newSandbox(),
 		a.newDoctor(), a.newVersion())
 	return root
 }

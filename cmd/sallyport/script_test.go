@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	ready ADDRESS        wait until /readyz of that address answers 200
 //	get URL              GET; the status line and the body are the standard output
 //	says URL TEXT        GET it until TEXT is in what it answers
+//	holds FILE TEXT      wait until a file has TEXT in it
 //	call URL TOKEN TOOL  call a tool of the gateway; its text is the standard output
 //	follows URL TOKEN TOOL TEXT  call the tool until its text is TEXT
 func TestScripts(t *testing.T) {
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"upstream": startUpstream, "freeport": freeport, "taken": taken, "ready": ready,
-			"get": get1, "call": call, "follows": follows, "wide": wide, "says": says,
+			"get": get1, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
 		},
 		RequireExplicitExec: true,
 	})
@@ -151,6 +152,13 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 	must(ts, neg, until(args[1], func() (bool, string) {
 		_, body, _ := fetch(args[0])
 		return strings.Contains(body, args[1]), body
+	}))
+}
+
+func holds(ts *testscript.TestScript, neg bool, args []string) {
+	must(ts, neg, until(args[1], func() (bool, string) {
+		raw, err := os.ReadFile(ts.MkAbs(args[0]))
+		return err == nil && bytes.Contains(raw, []byte(args[1])), string(raw)
 	}))
 }
 

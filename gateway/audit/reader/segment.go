@@ -1,0 +1,94 @@
+package reader
+
+import (
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Endings of a segment's name behind the number of its first record.
+const (
+	plainSuffix   = ".jsonl"
+	packedSuffix  = ".jsonl.gz"
+	damagedSuffix = ".damaged"
+)
+
+// segment is one file of a log.
+type segment struct {
+	dir, name string
+	first     uint64 // no record in it has a lower number
+	packed    bool
+	damaged   bool // an operator moved it aside
+}
+
+// segments lists the segments of a directory, oldest first. Of a segment that is there plain and
+// compressed it takes the plain one, which is removed only when the other is whole.
+func segments(dir string) ([]segment, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("list the segments of the record: %w", err)
+	}
+	var out []segment
+	for _, e := range entries {
+		if s, ok := parse(e.Name()); ok {
+			s.dir = dir
+			out = append(out, s)
+		}
+	}
+	slices.SortFunc(out, func(a, b segment) int {
+		return cmp.Or(cmp.Compare(a.first, b.first), strings.Compare(a.name, b.name))
+	})
+	return slices.CompactFunc(out, func(s, before segment) bool { return s.first == before.first && s.packed && !before.damaged }), nil
+}
+
+func parse(name string) (segment, bool) {
+	s := segment{name: name}
+	name, s.damaged = strings.CutSuffix(name, damagedSuffix)
+	digits, ok := strings.CutSuffix(name, packedSuffix)
+	if s.packed = ok; !ok {
+		digits, ok = strings.CutSuffix(name, plainSuffix)
+	}
+	if !ok || len(digits) != 20 {
+		return segment{}, false
+	}
+	var err error
+	s.first, err = strconv.ParseUint(digits, 10, 64)
+	return s, err == nil
+}
+
+// open opens the segment to be read from its first line. A segment that was compressed since it
+// was listed is found under its other name.
+func (s segment) open() (io.ReadCloser, error) {
+	f, err := os.Open(filepath.Join(s.dir, s.name))
+	if errors.Is(err, fs.ErrNotExist) && !s.packed {
+		s.packed = true
+		f, err = os.Open(filepath.Join(s.dir, strings.TrimSuffix(s.name, plainSuffix)+packedSuffix))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open a segment of the record: %w", err)
+	}
+	if !s.packed {
+		return f, nil
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", s.name, err), f.Close())
+	}
+	return unpacked{z, f}, nil
+}
+
+// unpacked is a compressed segment that is read.
+type unpacked struct {
+	io.Reader
+	file *os.File
+}
+
+func (u unpacked) Close() error { return u.file.Close() }
