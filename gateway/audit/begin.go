@@ -17,7 +17,7 @@ func (w *writer) abandon() {
 	}
 	_ = w.seg.Truncate(w.synced) // only tidies: the numbers beyond are named in the next segment
 	_ = w.seg.Close()            // nothing more can be done
-	if w.synced == 0 && os.Remove(w.path) == nil {
+	if w.synced == 0 && w.log.o.disk.Remove(w.path) == nil {
 		w.next = w.first
 	}
 	w.seg = nil
@@ -35,10 +35,12 @@ func (w *writer) ready() error {
 		return l.Healthy()
 	}
 	detail := "the record could be written again; the calls counted here were refused"
+	var lost [2]uint64
 	if w.next > w.durable {
-		detail += fmt.Sprintf("; the numbers %d to %d were acknowledged to nobody", w.durable, w.next-1)
+		lost = [2]uint64{w.durable, w.next - 1}
+		detail += fmt.Sprintf("; the numbers %d to %d were acknowledged to nobody", lost[0], lost[1])
 	}
-	if err := w.begin(detail); err != nil {
+	if err := w.begin(detail, lost); err != nil {
 		return w.failed(err)
 	}
 	l.unwell.Store(nil)
@@ -48,14 +50,15 @@ func (w *writer) ready() error {
 }
 
 // begin makes a segment whose first record is of phase repair, where there is a detail, and
-// whose next are the preamble. They are on disk when it returns.
-func (w *writer) begin(detail string) error {
+// whose next are the preamble. They are on disk when it returns. That the repair stands first is
+// what tells a reader which lines before it are no part of the record.
+func (w *writer) begin(detail string, lost [2]uint64) error {
 	if err := w.newSegment(); err != nil {
 		return err
 	}
 	w.buf = w.buf[:0]
 	if detail != "" {
-		w.addRecords(&Record{ID: NewID(), Time: w.log.o.Now(), Phase: PhaseRepair, Count: w.refused, Detail: detail})
+		w.addRecords(&Record{ID: NewID(), Time: w.log.o.Now(), Phase: PhaseRepair, Count: w.refused, Lost: lost, Detail: detail})
 	}
 	w.addPreamble()
 	if len(w.buf) == 0 {
@@ -70,7 +73,7 @@ func (w *writer) begin(detail string) error {
 		w.abandon()
 		return err
 	}
-	w.synced, w.durable = w.size, w.next
+	w.covered()
 	return nil
 }
 
@@ -82,7 +85,7 @@ func (w *writer) resume() bool {
 		return false
 	}
 	newest := list[len(list)-1]
-	if newest.damaged || newest.size == 0 || newest.size >= w.log.o.SegmentBytes {
+	if newest.damaged || newest.packed || newest.size == 0 || newest.size >= w.log.o.SegmentBytes {
 		return false
 	}
 	f, err := os.OpenFile(newest.path, os.O_WRONLY|os.O_APPEND, 0)
@@ -96,7 +99,7 @@ func (w *writer) resume() bool {
 func (w *writer) newSegment() error {
 	path := filepath.Join(w.log.dir, segmentName(w.next))
 	if info, err := os.Stat(path); err == nil && info.Size() == 0 {
-		_ = os.Remove(path) // left empty by a start or a failure; Create says if it is still there
+		_ = w.log.o.disk.Remove(path) // left empty by a start or a failure; Create says if it is still there
 	}
 	seg, err := w.log.o.disk.Create(path)
 	if err != nil {

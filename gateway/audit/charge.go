@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"slices"
 )
 
@@ -69,9 +68,9 @@ var (
 )
 
 func (s segment) replay(after uint64, each func(Charge)) error {
-	f, err := os.Open(s.path)
+	f, err := s.open()
 	if err != nil {
-		return fmt.Errorf("read audit segment: %w", err)
+		return err
 	}
 	defer func() { _ = f.Close() }() // only read
 	for r := bufio.NewReaderSize(f, 1<<20); ; {

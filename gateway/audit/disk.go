@@ -6,9 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
 )
 
 // file is what the writer needs of a segment; tests put a failing disk in its place.
@@ -19,11 +16,20 @@ type file interface {
 	Close() error
 }
 
-// disk makes segments.
+// disk is all that changes the directory while a log is open.
 type disk interface {
 	// Create makes a file that must not exist, and its directory entry durable. On failure it
 	// leaves no file, as far as the disk lets it.
 	Create(path string) (file, error)
+	// Append opens a file to add to it, or makes it; the entry of one that is made is durable.
+	Append(path string) (file, error)
+	// Overwrite makes a file, or empties it. A power cut may take it.
+	Overwrite(path string) (file, error)
+	// Rename puts a file in the place of another, which is there until the new one is. It waits
+	// for nothing: a power cut leaves one of them.
+	Rename(from, to string) error
+	Remove(path string) error
+	SyncDir(dir string) error
 }
 
 type realDisk struct{}
@@ -38,6 +44,32 @@ func (realDisk) Create(path string) (file, error) {
 	}
 	return realFile{f}, nil
 }
+
+func (realDisk) Append(path string) (file, error) {
+	_, missing := os.Stat(path)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if missing != nil {
+		if err := syncDir(filepath.Dir(path)); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return realFile{f}, nil
+}
+
+func (realDisk) Overwrite(path string) (file, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return realFile{f}, nil
+}
+
+func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (realDisk) Remove(path string) error     { return os.Remove(path) }
+func (realDisk) SyncDir(dir string) error     { return syncDir(dir) }
 
 type realFile struct{ *os.File }
 
@@ -95,53 +127,4 @@ func private(path string, info fs.FileInfo, want fs.FileMode) error {
 		return fmt.Errorf("%s has mode %04o, so others could use what it holds; run: chmod %04o %s", path, mode, want, path)
 	}
 	return nil
-}
-
-const (
-	segmentSuffix = ".jsonl"
-	tornSuffix    = ".torn"    // what a crash left of lines that nobody was told of
-	damagedSuffix = ".damaged" // an operator moved the segment aside
-)
-
-// segmentName names a segment by the seq of its first record, so that names sort.
-func segmentName(first uint64) string { return fmt.Sprintf("%020d%s", first, segmentSuffix) }
-
-// segment is a file of the directory that holds records, or held them.
-type segment struct {
-	path    string
-	name    string
-	first   uint64 // no record in it has a lower seq
-	size    int64
-	damaged bool
-}
-
-// segments lists the directory's segments, oldest first. It refuses one that others can read.
-func segments(dir string) ([]segment, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("list audit segments: %w", err)
-	}
-	var out []segment
-	for _, e := range entries {
-		name, damaged := strings.CutSuffix(e.Name(), damagedSuffix)
-		digits, ok := strings.CutSuffix(name, segmentSuffix)
-		if !ok || len(digits) != 20 {
-			continue
-		}
-		first, err := strconv.ParseUint(digits, 10, 64)
-		if err != nil {
-			continue
-		}
-		info, err := e.Info()
-		if err != nil {
-			return nil, fmt.Errorf("list audit segments: %w", err)
-		}
-		s := segment{path: filepath.Join(dir, e.Name()), name: e.Name(), first: first, size: info.Size(), damaged: damaged}
-		if err := private(s.path, info, 0o600); err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	slices.SortFunc(out, func(a, b segment) int { return strings.Compare(a.name, b.name) })
-	return out, nil
 }

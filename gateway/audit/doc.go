@@ -8,7 +8,12 @@
 // stand in lines that were acknowledged to nobody, and the record of phase repair that follows
 // the gap names them. A number that was acknowledged is never given again.
 //
+// The lines are the leaves of a Merkle tree, whose root is signed at most a second after a record:
+// whoever keeps such a checkpoint can prove later that no line before it was changed, removed,
+// added or moved. What keeps the tree reads the segments behind the writer, so a decision waits
+// for its own line and for nothing of the tree.
+//
 // Argument values are not in the record unless an operator or a policy asks; a keyed digest
-// is. The package imports the standard library and x/sys/unix only, and nothing of Sallyport;
-// any package may import it.
+// is. The package imports the standard library, x/sys/unix and x/mod/sumdb only, and nothing of
+// Sallyport; any package may import it.
 package audit

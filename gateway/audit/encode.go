@@ -54,6 +54,11 @@ func appendTail(b []byte, r *Record) []byte {
 	if r.Source != "" {
 		b = appendString(append(b, `,"source":`...), r.Source)
 	}
+	if r.Lost[1] != 0 {
+		b = strconv.AppendUint(append(b, `,"lost":[`...), r.Lost[0], 10)
+		b = strconv.AppendUint(append(b, ','), r.Lost[1], 10)
+		b = append(b, ']')
+	}
 	if r.Detail != "" {
 		b = appendString(append(b, `,"detail":`...), r.Detail)
 	}

@@ -20,7 +20,7 @@ func fullRecord() Record {
 		Roles: []string{"r1", "r2"}, Decision: "allow", Code: "ok", Reasons: []string{"why"},
 		Obligations: []json.RawMessage{json.RawMessage(`{"type":"mask"}`), json.RawMessage(`[]`)}, PolicyRevision: "p", Rules: []string{"x"},
 		LabelsBefore: []string{"b"}, LabelsAfter: []string{"a"}, UpstreamMS: 1.25, BytesIn: 1, BytesOut: 2, TraceID: "tr",
-		Arguments: json.RawMessage(`{"a":1.0}`), Count: 3, Source: "src", Detail: "det",
+		Arguments: json.RawMessage(`{"a":1.0}`), Count: 3, Source: "src", Lost: [2]uint64{3, 5}, Detail: "det",
 		PolicyAllow: new(false), Replayable: true, Input: json.RawMessage(`{"action":"tools/call"}`), InputSealed: "c2VhbGVk",
 		InputKey: "k", InputErased: []string{"/input/arguments/pin"}, InputMissing: "m", WrappedKey: "d3JhcHBlZA==",
 		Advisory: &Verdict{Allow: true, Reasons: []string{"r"}, Obligations: []json.RawMessage{json.RawMessage(`{"type":"redact"}`)}, Rules: []string{"x"}},

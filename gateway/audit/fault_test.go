@@ -33,6 +33,49 @@ func (f *fault) err() error {
 	return nil
 }
 
+// What the tree and its checkpoints are kept in meets the same troubles, and is not counted.
+func (d *faultyDisk) Append(path string) (file, error) { return d.beside(realDisk{}.Append(path)) }
+
+func (d *faultyDisk) Overwrite(path string) (file, error) {
+	return d.beside(realDisk{}.Overwrite(path))
+}
+
+func (d *faultyDisk) beside(f file, err error) (file, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := d.createErr.err(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &faultyBeside{f, d}, nil
+}
+
+func (d *faultyDisk) Rename(from, to string) error { return realDisk{}.Rename(from, to) }
+func (d *faultyDisk) Remove(path string) error     { return realDisk{}.Remove(path) }
+func (d *faultyDisk) SyncDir(dir string) error     { return realDisk{}.SyncDir(dir) }
+
+type faultyBeside struct {
+	file
+	d *faultyDisk
+}
+
+func (f *faultyBeside) Write(p []byte) (int, error) {
+	if f.d.short.Load() {
+		return f.file.Write(p[:len(p)/2])
+	}
+	if err := f.d.writeErr.err(); err != nil {
+		return 0, err
+	}
+	return f.file.Write(p)
+}
+
+func (f *faultyBeside) Sync() error {
+	if err := f.d.syncErr.err(); err != nil {
+		return err
+	}
+	return f.file.Sync()
+}
+
 func (d *faultyDisk) Create(path string) (file, error) {
 	d.creates.Add(1)
 	if err := d.createErr.err(); err != nil {

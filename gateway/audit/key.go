@@ -59,7 +59,7 @@ func digestKey(path string) (key []byte, err error) {
 func writeKey(path string, key []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
-		return fmt.Errorf("make digest key: %w", err)
+		return fmt.Errorf("make key: %w", err)
 	}
 	defer func() { _ = os.Remove(f.Name()) }() // not there after the rename
 	_, err = f.Write(key)
@@ -71,7 +71,7 @@ func writeKey(path string, key []byte) error {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return fmt.Errorf("make digest key: %w", err)
+		return fmt.Errorf("make key: %w", err)
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ type Log struct {
 	o      Options
 	lock   *os.File
 	report string
+	keeper *keeper
 	macs   sync.Pool // of hash.Hash
 	pool   sync.Pool // of *entry
 
@@ -142,15 +143,28 @@ func (l *Log) start() error {
 	if err != nil {
 		return err
 	}
+	tree, lacks, err := openKeeper(l.dir, &l.o)
+	if err != nil {
+		return err
+	}
+	l.keeper = tree
 	l.report = found.report
+	if lacks != "" && l.report != "" {
+		l.report += "; "
+	}
+	l.report += lacks
 	w := &writer{log: l, next: found.next, durable: found.next}
-	if !l.o.Continue || found.report != "" || !w.resume() {
-		if err := w.begin(found.report); err != nil {
+	if !l.o.Continue || l.report != "" || !w.resume() {
+		if err := w.begin(l.report, [2]uint64{}); err != nil {
+			tree.closeFiles()
 			return fmt.Errorf("begin audit segment: %w", err)
 		}
 	}
-	if found.report != "" {
-		l.o.Logger.Warn("audit log mended", slog.String("report", found.report))
+	if l.report != "" {
+		l.o.Logger.Warn("audit log mended", slog.String("report", l.report))
+	}
+	if err := tree.begin(); err != nil {
+		return errors.Join(err, w.seg.Close())
 	}
 	go w.run()
 	return nil
@@ -276,5 +290,6 @@ func (l *Log) Close() error {
 	if already {
 		return nil
 	}
+	l.keeper.close()
 	return errors.Join(l.closeErr, l.lock.Close())
 }

@@ -50,6 +50,7 @@ type Record struct {
 	Arguments       json.RawMessage   `json:"arguments,omitempty"`
 	Count           int64             `json:"count,omitempty"`  // of a summary
 	Source          string            `json:"source,omitempty"` // of a summary: one of those it counts
+	Lost            [2]uint64         `json:"lost,omitzero"`    // of a repair: the numbers, first and last, that were acknowledged to nobody
 	Detail          string            `json:"detail,omitempty"` // the operator's reason; never an argument or a token
 
 	// What the policy was asked and said, for asking again.

@@ -75,9 +75,9 @@ type found struct {
 // line stays as it is for who looks into it. A last whole line that is no record does: how many
 // numbers it held is unknown, and a number must not be given twice.
 func (s segment) scan() (found, error) {
-	f, err := os.Open(s.path)
+	f, err := s.open()
 	if err != nil {
-		return found{}, fmt.Errorf("read audit segment: %w", err)
+		return found{}, err
 	}
 	defer func() { _ = f.Close() }() // only read
 	var out found
@@ -115,24 +115,29 @@ func (s segment) scan() (found, error) {
 	return out, nil
 }
 
-// lineSeq reads the seq of a whole line. It does so as the writer writes it, since a start
-// waits for every line of a segment.
-func lineSeq(line []byte) (seq uint64, ok bool) {
+// startSeq reads the seq that a line begins with, as the writer writes it.
+func startSeq(line []byte) (seq uint64, ok bool) {
 	rest, ok := bytes.CutPrefix(line, []byte(`{"seq":`))
 	if !ok {
 		return 0, false
 	}
 	digits, _, ok := bytes.Cut(rest, []byte{','})
-	if !ok || len(digits) > 20 || !json.Valid(line) {
+	if !ok || len(digits) > 20 {
 		return 0, false
 	}
 	seq, err := strconv.ParseUint(string(digits), 10, 64)
 	return seq, err == nil
 }
 
+// lineSeq is startSeq of a line that is a record.
+func lineSeq(line []byte) (seq uint64, ok bool) {
+	seq, ok = startSeq(line)
+	return seq, ok && json.Valid(line)
+}
+
 // mend moves the torn end aside and says what was found.
 func (s segment) mend(f found) (report string, err error) {
-	if n := s.size - f.whole; n > 0 {
+	if n := s.size - f.whole; n > 0 && !s.packed {
 		if err := s.moveTorn(f.whole); err != nil {
 			return "", err
 		}

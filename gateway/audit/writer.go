@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"time"
@@ -204,7 +205,7 @@ func (w *writer) sync() error {
 	if err := w.seg.Sync(); err != nil {
 		return w.failed(err)
 	}
-	w.synced, w.durable = w.size, w.next
+	w.covered()
 	for i, e := range w.loose {
 		w.log.release(e)
 		w.loose[i] = nil
@@ -215,6 +216,12 @@ func (w *writer) sync() error {
 	}
 	w.charges = w.charges[:0]
 	return nil
+}
+
+// covered notes that all that is written is on disk.
+func (w *writer) covered() {
+	w.synced, w.durable = w.size, w.next
+	w.log.keeper.publish(segment{path: w.path, name: filepath.Base(w.path), first: w.first}, w.synced)
 }
 
 // full says that the segment has reached its size with more than what each segment begins with.

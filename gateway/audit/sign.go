@@ -1,0 +1,112 @@
+package audit
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// checkpoint signs what is hashed. The hashes are on disk before the checkpoint that is about
+// them, and the lines before both, so a checkpoint that anybody holds is about lines that no
+// crash can take. With full, it goes into the history too, and what was read is let go.
+func (k *keeper) checkpoint(full bool) error {
+	if k.at.edge.size < k.signed.Size {
+		return fmt.Errorf("the tree has %d lines, fewer than the %d under a checkpoint", k.at.edge.size, k.signed.Size)
+	}
+	if err := k.write(); err != nil {
+		return err
+	}
+	if err := k.hashes.Sync(); err != nil {
+		return fmt.Errorf("write tree: %w", err)
+	}
+	if full || k.at.index > k.good.index {
+		if err := k.index.Sync(); err != nil {
+			return fmt.Errorf("write tree: %w", err)
+		}
+	}
+	c := Checkpoint{Origin: k.origin, Size: k.at.edge.size, Root: k.at.edge.root()}
+	if c.Size == k.signed.Size && k.signed.Note != nil {
+		c = k.signed // also its bytes stay, so that a history does not repeat itself
+	} else {
+		var err error
+		if c, err = c.sign(k.signer); err != nil {
+			return fmt.Errorf("sign checkpoint: %w", err)
+		}
+	}
+	if err := k.replace(newestName, c.Note); err != nil {
+		return fmt.Errorf("write checkpoint: %w", err)
+	}
+	k.signed = c
+	k.good = k.at
+	k.good.edge = k.at.edge.clone()
+	if full {
+		return k.keep(c)
+	}
+	return nil
+}
+
+// keep adds the checkpoint to the history, and lets the segments go that are all under it.
+func (k *keeper) keep(c Checkpoint) error {
+	if err := k.append(c); err != nil {
+		return fmt.Errorf("keep checkpoint: %w", err)
+	}
+	k.kept = k.o.Now()
+	k.mu.Lock()
+	k.spans = append([]span(nil), k.spans[k.at.span:]...)
+	k.mu.Unlock()
+	k.at.span, k.good.span = 0, 0
+	return nil
+}
+
+// append adds to the history what it does not end with. An end that is not whole, which a crash
+// has left, is cut off.
+func (k *keeper) append(c Checkpoint) (err error) {
+	path := filepath.Join(k.dir, historyName)
+	data, err := os.ReadFile(path)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	list, rest := splitNotes(data)
+	if len(rest) == 0 && len(list) > 0 && string(list[len(list)-1]) == string(c.Note) {
+		return nil
+	}
+	f, err := k.o.disk.Append(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := f.Close(); err == nil {
+			err = e
+		}
+	}()
+	if len(rest) > 0 {
+		if err := f.Truncate(int64(len(data) - len(rest))); err != nil {
+			return err
+		}
+	}
+	if err := writeAll(f, append(c.Note[:len(c.Note):len(c.Note)], '\n')); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// replace puts a file in the place of another, so that there is always a whole one.
+func (k *keeper) replace(name string, data []byte) error {
+	path := filepath.Join(k.dir, name)
+	temp := path + ".new"
+	f, err := k.o.disk.Overwrite(temp)
+	if err != nil {
+		return err
+	}
+	err = writeAll(f, data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if e := f.Close(); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = k.o.disk.Rename(temp, path)
+	}
+	return err
+}

@@ -1,0 +1,3 @@
+package audit
+
+func (v *verification) witnesses(keys []string) error { return nil }
