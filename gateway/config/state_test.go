@@ -92,7 +92,7 @@ func TestTwoGatewaysDoNotShareAState(t *testing.T) {
 	if err := cfg.RecordAct(t.Context(), &audit.Record{Method: "token/mint", JTI: "the-jti"}); err != nil {
 		t.Errorf("an act while the gateway runs: %v", err)
 	}
-	segments, err := filepath.Glob(filepath.Join(i.dir, "state/audit-acts/*"))
+	segments, err := filepath.Glob(filepath.Join(i.dir, "state/audit-acts/*.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
