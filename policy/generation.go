@@ -60,6 +60,8 @@ type Generation struct {
 	tracer topdown.QueryTracer // of tests that measure coverage; nil: nobody looks
 
 	revision string
+	bundle   *Bundle                        // nil: a plain directory
+	tested   bool                           // tests of its own stand beside it
 	cache    *lru.Cache[[32]byte, Decision] // nil: decisions are not cacheable
 }
 
@@ -173,6 +175,12 @@ func (g *Generation) partialBody(query string) (ast.Body, error) {
 
 // Revision names the policy by its files' names and contents.
 func (g *Generation) Revision() string { return g.revision }
+
+// Bundle says how the files came together; nil for a plain directory.
+func (g *Generation) Bundle() *Bundle { return g.bundle }
+
+// HasTests reports whether tests stand beside the policy.
+func (g *Generation) HasTests() bool { return g.tested }
 
 // ArgumentKeys returns the top-level arguments that the policies name, rules included that only
 // a grant's argument constraint can ask for. all is true where `allow`, `deny` or `obligations`

@@ -25,19 +25,27 @@ import (
 // Options of Load. The zero value is good.
 type Options struct {
 	CacheSize int // decisions kept; default 10,000; negative: none
+
+	Keys   Keys      // not nil: only what one of them has signed is loaded
+	Newest Installed // what is older than this, and signed, is not loaded
 }
 
 // maxPolicyBytes bounds a policy directory, data included.
 const maxPolicyBytes = 64 << 20
 
-// Load reads the policy directory dir once, compiles it, runs its own tests, and returns it as
+// Load reads a policy directory or bundle once, compiles it, runs its own tests, and returns it as
 // a Generation. The error says what is wrong as file:line with the offending text.
-func Load(ctx context.Context, dir string, o Options) (*Generation, error) {
-	files, err := readDir(dir)
+func Load(ctx context.Context, where string, o Options) (*Generation, error) {
+	files, b, err := readPolicy(where, o)
 	if err != nil {
 		return nil, err
 	}
-	return FromFiles(ctx, files, o)
+	g, err := FromFiles(ctx, files, o)
+	if err != nil {
+		return nil, err
+	}
+	g.bundle = b
+	return g, nil
 }
 
 // readDir reads every file of a policy directory into memory, so that what is compiled and
@@ -48,9 +56,6 @@ func readDir(dir string) (map[string][]byte, error) {
 	root, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, fmt.Errorf("policy directory %s: %w", dir, unwrapPath(err))
-	}
-	if info, err := os.Stat(root); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("%s is a file; name the directory that holds it", dir)
 	}
 	err = filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -141,6 +146,7 @@ func build(ctx context.Context, files map[string][]byte, o Options) (*Generation
 	if err != nil {
 		return nil, nil, err
 	}
+	g.tested = len(tests)+len(tables) > 0
 	return g, &suite{files: files, modules: modules, rego: tests, tables: tables, data: data}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 type TestOptions struct {
 	Run      *regexp.Regexp // names of the tests to run; nil: all
 	Coverage bool
+	Keys     Keys // as of Options
 }
 
 // TestReport is what came of the tests of a directory.
@@ -40,10 +41,10 @@ func (r *TestReport) Passed() bool {
 // ErrNoTests is returned by Test for a directory that has none.
 var ErrNoTests = errors.New("no tests; write some into a file whose name ends in _test.yaml (a table) or _test.rego (rules)")
 
-// Test runs the tests of a policy directory and reports each, as Load runs them to decide whether
+// Test runs the tests of a policy directory or bundle and reports each, as Load runs them to decide whether
 // the policy is installed. The error is of a policy that does not compile, or that has no tests.
-func Test(ctx context.Context, dir string, o TestOptions) (*TestReport, error) {
-	files, err := readDir(dir)
+func Test(ctx context.Context, where string, o TestOptions) (*TestReport, error) {
+	files, _, err := readPolicy(where, Options{Keys: o.Keys})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 func (a *app) newPolicy() *cobra.Command {
-	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest(), a.newPolicyExplain())
+	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest(), a.newPolicyBuild(), a.newPolicyVerify(), a.newPolicyKeygen(), a.newPolicyExplain())
 }
 
 func (a *app) policyDir(args []string) (string, error) {

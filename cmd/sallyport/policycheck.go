@@ -50,8 +50,8 @@ func (a *app) checkPolicy(ctx context.Context, dir string) (found []finding, not
 		return append(found, finding{"error", err.Error()}), notes, true
 	}
 	defer g.Close()
-	if !hasTests(dir) {
-		found = append(found, finding{"warning", "no tests; a file whose name ends in _test.rego is run at each load, and a policy that fails is not installed"})
+	if !g.HasTests() {
+		found = append(found, finding{"warning", "no tests; a file whose name ends in _test.yaml or _test.rego is run at each load, and a policy that fails is not installed"})
 	}
 	flow, note, err := a.checkFlow(ctx, g)
 	if err != nil {

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -168,15 +165,4 @@ func coverageText(b *strings.Builder, c *policy.Coverage) {
 		b.WriteByte('\n')
 	}
 	fmt.Fprintf(b, "%5.1f %% of %d lines\n", c.Percent(), c.Lines)
-}
-
-// hasTests reports whether a directory has tests of either kind.
-func hasTests(dir string) bool {
-	found := errors.New("found")
-	return errors.Is(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error { // policy.Load has read it
-		if err == nil && !d.IsDir() && policy.IsTest(path) {
-			return found
-		}
-		return nil
-	}), found)
 }
