@@ -64,12 +64,16 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 	return x.touch(call, in)
 }
 
+// wouldDeny is the decision of a record about something that was let through only because it is not
+// enforced what refuses it.
+const wouldDeny = "would_deny"
+
 // only reports whether a refusal is only recorded.
 func (x *exchange) only(refusal *Error) bool {
 	if !x.snap.RecordOnly {
 		return false
 	}
-	x.rec.Decision = "would_deny"
+	x.rec.Decision = wouldDeny
 	if len(x.rec.Reasons) == 0 {
 		x.rec.Reasons = []string{refusal.Public}
 	}
@@ -86,6 +90,7 @@ func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input
 		d = policy.Decision{Revision: x.snap.Policy.Revision()}
 	}
 	x.note(d)
+	x.advised(d)
 	if !housekeeping(call.msg) {
 		x.keep(in, d, err)
 	}

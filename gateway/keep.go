@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -33,6 +34,30 @@ func (x *exchange) keep(in *policy.Input, d policy.Decision, err error) {
 	}
 	x.rec.Replayable = len(x.rec.InputErased) == 0
 	x.g.inputs.Keep(&x.rec, doc)
+}
+
+// advised notes what rules said that are not enforced.
+func (x *exchange) advised(d policy.Decision) {
+	a := d.Advisory
+	if a == nil {
+		return
+	}
+	v := &audit.Verdict{Allow: a.Allow, Reasons: a.Reasons, Obligations: raws(a.Obligations), Rules: a.Rules}
+	if a.Err != nil {
+		v.Error = a.Err.Error()
+	}
+	x.rec.Advisory = v
+	if d.Allow && !a.Allow {
+		x.rec.Decision = wouldDeny
+	}
+}
+
+func raws(list []policy.Obligation) []json.RawMessage {
+	out := make([]json.RawMessage, 0, len(list))
+	for _, o := range list {
+		out = append(out, o.Raw)
+	}
+	return out
 }
 
 // document is the question as it may be kept, or why it may not.

@@ -128,3 +128,40 @@ func TestALargeInputIsNotKeptAndSaysSo(t *testing.T) {
 		}
 	}
 }
+
+// A rule that is not enforced is in the record of the call, and the call is made.
+func TestARuleThatIsNotEnforcedIsRecordedAndRefusesNothing(t *testing.T) {
+	f := newFixture(t)
+	f.snap.Policy = mustPolicy(t, testPolicy+`
+# METADATA
+# labels: {rule: no-tmp, enforce: false}
+deny contains "nothing from /tmp" if startswith(input.arguments.path, "/tmp/")
+
+# METADATA
+# labels: {rule: approve-srv, enforce: false}
+obligations contains {"type": "require_approval", "by": "boss"} if input.arguments.path == "/srv/b"
+
+# METADATA
+# labels: {rule: readers-write, enforce: false}
+allow if {
+	input.tool.name == "write_file"
+	"reader" in input.subject.roles
+}
+`)
+	f.swap()
+	for _, tt := range []struct{ tool, path, answer, decision, advisory string }{
+		{"read_file", "/srv/a", "ok", "allow", "null"},
+		{"read_file", "/tmp/a", "ok", "would_deny", `{"allow":false,"reasons":["nothing from /tmp"],"obligations":[],"rules":["no-tmp"]}`},
+		{"read_file", "/srv/b", "ok", "allow", `{"allow":true,"reasons":null,"obligations":[{"by":"boss","type":"require_approval"}],"rules":["approve-srv"]}`},
+		{"write_file", "/srv/a", "-32602 Unknown tool: write_file", "deny", `{"allow":true,"reasons":null,"obligations":[],"rules":["readers-write"]}`},
+	} {
+		f.rec.records = nil
+		if got := toolText(f.post(f.reader, legacyCall(tt.tool, `{"path":"`+tt.path+`"}`)).Body.String()); got != tt.answer {
+			t.Errorf("%s %s: %s; want %s", tt.tool, tt.path, got, tt.answer)
+		}
+		r := f.rec.all()[0]
+		if raw, _ := json.Marshal(r.Advisory); r.Decision != tt.decision || string(raw) != tt.advisory || len(r.Reasons) > 0 && tt.decision != "deny" {
+			t.Errorf("%s %s: %s, reasons %q, advisory %s; want %s, %s", tt.tool, tt.path, r.Decision, r.Reasons, raw, tt.decision, tt.advisory)
+		}
+	}
+}

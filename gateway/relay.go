@@ -181,6 +181,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	if refusal == nil {
 		d, err := snap.Policy.Decide(r.ctx, in)
 		question.note(d)
+		question.advised(d)
 		question.keep(in, d, err)
 		if refusal = question.verdict(d, err); refusal == nil {
 			refusal = question.uncounted()
@@ -203,7 +204,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	if refusal != nil {
 		code, question.rec.Decision = CodeDenied.String(), "deny"
 		if snap.RecordOnly {
-			out, refusal, question.rec.Decision = params, nil, "would_deny"
+			out, refusal, question.rec.Decision = params, nil, wouldDeny
 		}
 	}
 	question.outcome(code, "")

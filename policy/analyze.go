@@ -37,14 +37,16 @@ var wallClock = map[string]bool{
 
 func analyze(c *ast.Compiler) (reads, error) {
 	var rules []*ast.Rule
-	for _, name := range []string{"allow", "deny", "obligations"} {
+	for _, name := range decisive { // those that are not enforced too: what they say is kept with the decision
 		rules = append(rules, c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz."+name))...)
+		rules = append(rules, c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz."+advisory+name))...)
 	}
 	r, err := readsOf(c, rules)
 	if err != nil {
 		return r, err
 	}
 	r.unmet(c)
+	r.notes = append(r.notes, adviceNotes(c)...)
 	r.purity(c)
 	if r.impure != "" {
 		r.notes = append(r.notes, "decisions are not cached: a rule calls "+r.impure)

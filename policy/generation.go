@@ -54,6 +54,7 @@ type Generation struct {
 	dataNames    []string // at the root of data, sorted
 
 	results *results // what package mcp.response says; nil: nothing
+	advice  *advice  // what rules say that are not enforced; nil: there are none
 
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
 
@@ -87,6 +88,9 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 		return nil, err
 	}
 	if g.results, err = g.newResults(ctx); err != nil {
+		return nil, err
+	}
+	if g.advice, err = g.newAdvice(ctx); err != nil {
 		return nil, err
 	}
 	if g.allowPE, err = g.partialBody("data.mcp.authz.allow = true"); err != nil {
@@ -130,7 +134,8 @@ func ifDefined(c *ast.Compiler, pkg, query string) string {
 func setsOf(c *ast.Compiler, pkg string) error {
 	example := map[string]string{"deny": `deny contains "reason" if …`, "obligations": `obligations contains {"type": "record_arguments"} if …`}
 	for name, form := range example {
-		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef(pkg + "." + name)) {
+		rules := c.GetRulesWithPrefix(ast.MustParseRef(pkg + "." + name))
+		for _, r := range append(rules, c.GetRulesWithPrefix(ast.MustParseRef(pkg+"."+advisory+name))...) {
 			value := r.Head.Value
 			if r.Head.RuleKind() == ast.MultiValue || value != nil && isCollection(value.Value) {
 				continue
@@ -216,7 +221,8 @@ func (g *Generation) Decide(ctx context.Context, in *Input) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	if g.cache != nil && in.Result == nil {
+	g.advised(ctx, &d, in, false)
+	if g.cache != nil && in.Result == nil && (d.Advisory == nil || d.Advisory.Err == nil) {
 		g.cache.Add(key, d)
 	}
 	return d, nil
@@ -224,10 +230,15 @@ func (g *Generation) Decide(ctx context.Context, in *Input) (Decision, error) {
 
 // Denied answers for housekeeping: allowed unless `deny` holds.
 func (g *Generation) Denied(ctx context.Context, in *Input) (Decision, error) {
-	if g.denyPE == nil {
-		return Decision{Allow: true, Revision: g.revision}, nil
+	d := Decision{Allow: true, Revision: g.revision}
+	if g.denyPE != nil {
+		var err error
+		if d, err = g.evaluate(ctx, &g.deny, in); err != nil {
+			return Decision{}, err
+		}
 	}
-	return g.evaluate(ctx, &g.deny, in)
+	g.advised(ctx, &d, in, true)
+	return d, nil
 }
 
 func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, in *Input) (Decision, error) {
@@ -235,17 +246,23 @@ func (g *Generation) evaluate(ctx context.Context, pq *rego.PreparedEvalQuery, i
 }
 
 func (g *Generation) evaluateWith(ctx context.Context, pq *rego.PreparedEvalQuery, reads *reads, in *Input) (Decision, error) {
+	d, _, err := g.evaluateAll(ctx, pq, reads, in)
+	return d, err
+}
+
+// evaluateAll returns as well what allow says by itself, whatever deny says.
+func (g *Generation) evaluateAll(ctx context.Context, pq *rego.PreparedEvalQuery, reads *reads, in *Input) (d Decision, allowed bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return Decision{}, fmt.Errorf("evaluate policy: %w", err)
+		return Decision{}, false, fmt.Errorf("evaluate policy: %w", err)
 	}
 	value, err := reads.value(in, true)
 	if err != nil {
-		return Decision{}, err
+		return Decision{}, false, err
 	}
 	rules := &topdown.EvaluatedRuleTracker{}
 	rs, err := g.run(ctx, pq, value, in.Request.Time, rego.EvalEvaluatedRuleTracker(rules))
 	if err != nil {
-		return Decision{}, err
+		return Decision{}, false, err
 	}
 	return g.decision(rs, rules)
 }
@@ -287,42 +304,38 @@ func evalError(err error) error {
 
 // decision reads an answer. Anything of another type than the contract's is an error: a policy
 // that says `allow := "yes"` has said nothing.
-func (g *Generation) decision(b rego.Vars, rules *topdown.EvaluatedRuleTracker) (Decision, error) {
-	d := Decision{Revision: g.revision}
+func (g *Generation) decision(b rego.Vars, rules *topdown.EvaluatedRuleTracker) (d Decision, allowed bool, err error) {
+	d = Decision{Revision: g.revision}
 	deny, ok := b["deny"].([]any)
 	if !ok {
-		return Decision{}, errors.New("evaluate policy: deny is not a set of messages")
+		return Decision{}, false, errors.New("evaluate policy: deny is not a set of messages")
 	}
 	for _, x := range deny {
 		reason, ok := x.(string)
 		if !ok {
-			return Decision{}, errors.New("evaluate policy: deny holds something that is not a string")
+			return Decision{}, false, errors.New("evaluate policy: deny holds something that is not a string")
 		}
 		d.Reasons = append(d.Reasons, reason)
 	}
-	allowed := true
+	allowed = true
 	if answer, asked := b["allow"]; asked {
 		set, ok := answer.([]any)
 		if !ok || len(set) > 1 {
-			return Decision{}, errors.New("evaluate policy: allow has more than one value")
+			return Decision{}, false, errors.New("evaluate policy: allow has more than one value")
 		}
 		allowed = false
 		if len(set) == 1 {
 			if allowed, ok = set[0].(bool); !ok {
-				return Decision{}, errors.New("evaluate policy: allow is not a boolean")
+				return Decision{}, false, errors.New("evaluate policy: allow is not a boolean")
 			}
 		}
 	}
 	d.Allow = allowed && len(d.Reasons) == 0
 	if err := d.addObligations(b["obligations"]); err != nil {
-		return Decision{}, err
+		return Decision{}, false, err
 	}
-	for _, labels := range rules.Labels {
-		if name, ok := labels["rule"].(string); ok && !slices.Contains(d.Rules, name) {
-			d.Rules = append(d.Rules, name)
-		}
-	}
-	return d, nil
+	d.Rules = ruleLabels(rules)
+	return d, allowed, nil
 }
 
 func (d *Decision) addObligations(v any) error {

@@ -189,6 +189,10 @@ func parse(files map[string][]byte) (modules, tests map[string]*ast.Module, err 
 			continue
 		}
 		nameRules(m, name)
+		if err := advise(m, name); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		modules[name] = m
 	}
 	return modules, tests, errors.Join(errs...)

@@ -74,4 +74,5 @@ type Decision struct {
 	Rules       []string     // which rules held
 	Revision    string       // of the policy that decided
 	Cached      bool
+	Advisory    *Advice // what rules said that are not enforced; nil: nothing
 }
