@@ -10,19 +10,27 @@ import (
 
 // Names of the examples, each a folder.
 const (
-	ReadOnlyAnalyst  = "readonly-analyst"
 	BoundedArguments = "bounded-arguments"
+	BreakGlass       = "break-glass"
+	BusinessHours    = "business-hours"
+	CostBudget       = "cost-budget"
+	DataResidency    = "data-residency"
+	DatabaseReader   = "database-reader"
+	NoExfiltration   = "no-exfiltration"
 	PerTask          = "per-task"
 	PhishingDefence  = "phishing-defence"
-	NoExfiltration   = "no-exfiltration"
+	ReadOnlyAnalyst  = "readonly-analyst"
+	ReleaseEngineer  = "release-engineer"
+	SubAgent         = "sub-agent"
+	TicketWriter     = "ticket-writer"
 )
 
 // Names returns every example's name.
 func Names() []string {
-	return []string{BoundedArguments, NoExfiltration, PerTask, PhishingDefence, ReadOnlyAnalyst}
+	return []string{BoundedArguments, BreakGlass, BusinessHours, CostBudget, DataResidency, DatabaseReader, NoExfiltration, PerTask, PhishingDefence, ReadOnlyAnalyst, ReleaseEngineer, SubAgent, TicketWriter}
 }
 
-//go:embed readonly-analyst bounded-arguments no-exfiltration per-task phishing-defence
+//go:embed bounded-arguments break-glass business-hours cost-budget data-residency database-reader no-exfiltration per-task phishing-defence readonly-analyst release-engineer sub-agent ticket-writer
 var files embed.FS
 
 // FS returns one example's folder: its Rego, its tests, its data and its README. The error is
