@@ -2,6 +2,7 @@ package policy
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -16,8 +17,9 @@ const (
 	OpenArguments Unknown = iota
 	// OpenCall leaves open what a call would bring, as a list does.
 	OpenCall
-	// OpenCaller leaves open what a call would bring and everything of the caller but its roles, and
-	// of the tool what Input.Tool does not give: its title, annotations, digest and pin.
+	// OpenCaller leaves open what a call would bring and everything of the caller but its roles, the
+	// digest and pin of the tool, and what is not given: no roles, no server, nil labels, a tool without
+	// name, title or annotations.
 	OpenCaller
 )
 
@@ -79,6 +81,9 @@ func (g *Generation) Reach(ctx context.Context, in *Input, open Unknown) (*Reach
 	if r.Allow, support, err = g.partialRun(ctx, g.allowPE, ask); err != nil {
 		return nil, err
 	}
+	if len(r.Allow) == 0 {
+		return r, nil
+	}
 	r.Support = append(r.Support, support...)
 	for i, b := range r.Allow {
 		if isTrue(b) {
@@ -111,7 +116,7 @@ func (g *Generation) residualSet(ctx context.Context, name string, ask partialQu
 	if len(g.compiler.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz."+name))) == 0 {
 		return nil, nil, nil
 	}
-	body, err := g.partialBody("data.mcp.authz." + name + "[" + string(answerVar) + "]")
+	body, err := g.setBody(name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,6 +130,19 @@ func (g *Generation) residualSet(ctx context.Context, name string, ask partialQu
 		out = append(out, bound(b))
 	}
 	return out, support, nil
+}
+
+// setBody is the compiled question for the members of a set.
+func (g *Generation) setBody(name string) (ast.Body, error) {
+	if kept, ok := g.sets.Load(name); ok {
+		return kept.(ast.Body), nil
+	}
+	body, err := g.partialBody("data.mcp.authz." + name + "[" + string(answerVar) + "]")
+	if err != nil {
+		return nil, err
+	}
+	g.sets.Store(name, body)
+	return body, nil
 }
 
 // bound takes out of a body what it binds the answer to.
@@ -182,26 +200,31 @@ func (g *Generation) openInput(in *Input, what Unknown) (ast.Value, []string, er
 	unknown = append(unknown, ofCaller...)
 	value = less(value, "grant")
 	if in.Tool != nil {
-		known := []string{"name", "labels"}
-		for _, part := range []struct {
-			name  string
-			given bool
-		}{{"title", in.Tool.Title != ""}, {"annotations", in.Tool.Annotations != nil}} {
-			if part.given {
-				known = append(known, part.name)
-			} else {
-				unknown = append(unknown, "input.tool."+part.name)
-			}
+		t := in.Tool
+		value, unknown = known(value, unknown, "tool", map[string]bool{"name": t.Name != "", "labels": t.Labels != nil,
+			"title": t.Title != "", "annotations": t.Annotations != nil})
+	}
+	value, unknown = known(value, unknown, "server", map[string]bool{"name": in.Server != "", "labels": in.ServerLabels != nil})
+	roles := in.Subject != nil && len(in.Subject.Roles) > 0
+	value, unknown = known(value, unknown, "subject", map[string]bool{"roles": roles})
+	return value, unknown, nil
+}
+
+// known keeps of a member of v what is given, and calls the rest of given unknown. Another part of it
+// stands among the unknown already.
+func known(v ast.Value, unknown []string, name string, given map[string]bool) (ast.Value, []string) {
+	o := newObject(len(given))
+	member := v.(ast.Object).Get(ast.StringTerm(name))
+	for _, part := range slices.Sorted(maps.Keys(given)) {
+		if !given[part] {
+			unknown = append(unknown, "input."+name+"."+part)
+		} else if t := member.Value.(ast.Object).Get(ast.StringTerm(part)); t != nil {
+			o.put(part, t)
 		}
-		value = only(value, "tool", known...)
 	}
-	if in.Server == "" {
-		value, unknown = less(value, "server"), append(unknown, "input.server")
-	}
-	if in.Subject == nil || len(in.Subject.Roles) == 0 {
-		return less(value, "subject"), append(unknown, "input.subject.roles"), nil
-	}
-	return only(value, "subject", "roles"), unknown, nil
+	out := less(v, name).(ast.Object)
+	out.Insert(ast.StringTerm(name), ast.NewTerm(o.value()))
+	return out, unknown
 }
 
 func less(v ast.Value, name string) ast.Value {
@@ -212,23 +235,6 @@ func less(v ast.Value, name string) ast.Value {
 		}
 	})
 	return ast.NewObject(pairs...)
-}
-
-// only keeps of the member name of v what is in kept.
-func only(v ast.Value, name string, kept ...string) ast.Value {
-	member := v.(ast.Object).Get(ast.StringTerm(name))
-	if member == nil {
-		return v
-	}
-	o := newObject(len(kept))
-	for _, k := range kept {
-		if t := member.Value.(ast.Object).Get(ast.StringTerm(k)); t != nil {
-			o.put(k, t)
-		}
-	}
-	out := less(v, name).(ast.Object)
-	out.Insert(ast.StringTerm(name), ast.NewTerm(o.value()))
-	return out
 }
 
 // contested reports whether a rule `allow` may say false, or two values at once, which is an error

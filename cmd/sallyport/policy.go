@@ -5,7 +5,9 @@ import (
 )
 
 func (a *app) newPolicy() *cobra.Command {
-	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest(), a.newPolicyBuild(), a.newPolicyVerify(), a.newPolicyKeygen(), a.newPolicyExplain())
+	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest(),
+		a.newPolicyExplain(), a.newPolicyMatrix(),
+		a.newPolicyBuild(), a.newPolicyVerify(), a.newPolicyKeygen())
 }
 
 func (a *app) policyDir(args []string) (string, error) {

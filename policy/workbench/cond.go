@@ -25,6 +25,7 @@ var (
 	upTo     = &verb{one: "≤", not: "is not ≤"}
 	given    = &verb{one: "is given", not: "is not given"}
 	holds    = &verb{one: "is given and not false", not: "is absent or false"}
+	equals   = &verb{one: "equals", not: "does not equal"}
 	number   = &verb{one: "is a number", not: "is no number"}
 )
 
@@ -34,9 +35,10 @@ type cond struct {
 	verb    *verb
 	values  []string
 	negated bool
-	mayMiss bool // the subject can be absent, and a negation then holds
-	absent  bool // or the subject is absent
-	some    bool // the subject is some member of something: what is denied of one may hold of another
+	mayMiss bool     // the subject can be absent, and a negation then holds
+	absent  bool     // or the subject is absent
+	needs   []string // the parts of input that the subject is made of and that can be absent
+	some    bool     // the subject is some member of something: what is denied of one may hold of another
 	compare string
 
 	groups [][]cond // none of them holds, each being a list of which all hold
@@ -64,12 +66,15 @@ func (c cond) text() string {
 	case len(c.values) > 1:
 		said = c.verb.many
 	}
-	if c.absent || c.negated && c.mayMiss && c.verb != holds && c.verb != given {
+	if c.absent || c.negated && c.mayMiss && c.verb != holds && c.verb != given && c.verb != equals {
 		said = "is absent or " + said
 	}
 	text := c.subject + " " + said
 	if len(c.values) > 0 {
 		text += " " + strings.Join(c.values, ", ")
+	}
+	if c.negated && c.mayMiss && c.verb == equals {
+		text += " (or one of them is absent)"
 	}
 	return text + c.compare
 }
@@ -203,7 +208,8 @@ func finish(conds []cond) []cond {
 		if c.verb == given && !c.negated && len(positive[c.subject]) > 1 {
 			continue
 		}
-		if len(positive[c.subject]) > 0 && (c.negated || c.absent) {
+		absent := slices.ContainsFunc(c.needs, func(part string) bool { return len(positive[part]) == 0 })
+		if (len(positive[c.subject]) > 0 || len(c.needs) > 0 && !absent) && (c.negated || c.absent) {
 			c.mayMiss, c.absent = false, false
 		}
 		if slices.Contains(positive[c.subject], number) {

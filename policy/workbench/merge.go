@@ -16,7 +16,7 @@ func mergeWays(ways []way) []way {
 			continue
 		}
 		seen[x.key(-1)] = len(out)
-		if join(out, seen, grown, x) {
+		if joined(out, seen, grown, x) {
 			continue
 		}
 		for i := range x.when {
@@ -26,19 +26,39 @@ func mergeWays(ways []way) []way {
 				}
 			}
 		}
+		x.when = slices.Clone(x.when) // a way that joins it must change nobody else's
 		out = append(out, x)
 	}
 	return out
 }
 
-// join adds x to a way that differs from it in one condition.
-func join(out []way, seen map[string]int, grown map[int]int, x way) bool {
+// mergeRefusals does the same for refusals with one reason.
+func mergeRefusals(refusals []refusal) []refusal {
+	var reasons []string
+	by := map[string][]way{}
+	for _, r := range refusals {
+		if by[r.reason] == nil {
+			reasons = append(reasons, r.reason)
+		}
+		by[r.reason] = append(by[r.reason], way{when: r.when})
+	}
+	var out []refusal
+	for _, reason := range reasons {
+		for _, x := range mergeWays(by[reason]) {
+			out = append(out, refusal{reason, x.when})
+		}
+	}
+	return out
+}
+
+// joined adds x to a way that differs from it in one condition.
+func joined(out []way, seen map[string]int, grown map[int]int, x way) bool {
 	for i := range x.when {
 		at, there := seen[x.key(i)]
 		if !there || !x.when[i].alternative() || at >= len(out) {
 			continue
 		}
-		if j, joined := grown[at]; joined && j != i {
+		if j, wider := grown[at]; wider && j != i {
 			continue // it is wider in another condition than x is
 		}
 		grown[at] = i

@@ -207,7 +207,13 @@ func (s *sentence) about(e *ast.Expr, t *ast.Term, v *verb, values ...string) []
 	if !ok {
 		return nil
 	}
+	if name, ok := strings.CutPrefix(subject, someMember); ok && v == is {
+		subject, v = name, has
+	}
 	out := []cond{{subject: subject, verb: v, values: values, negated: e.Negated, mayMiss: mayMiss(t), some: iterates(t)}}
+	for _, c := range s.there(t) {
+		out[0].needs = append(out[0].needs, c.subject)
+	}
 	if _, call := t.Value.(ast.Call); call && e.Negated {
 		// What a function is given is looked up before the negation.
 		out[0].mayMiss = false
@@ -219,6 +225,9 @@ func (s *sentence) about(e *ast.Expr, t *ast.Term, v *verb, values ...string) []
 func (s *sentence) compare(e *ast.Expr, v *verb, a, b *ast.Term) []cond {
 	if constant(a) {
 		a, b, v = b, a, flipped[v]
+	}
+	if v == is && !constant(a) && !constant(b) {
+		return s.equal(e, a, b)
 	}
 	if constant(a) || !constant(b) {
 		return nil
@@ -242,6 +251,24 @@ func (s *sentence) compare(e *ast.Expr, v *verb, a, b *ast.Term) []cond {
 		out[0] = out[0].denied()
 	}
 	return out
+}
+
+// equal compares two parts of the input.
+func (s *sentence) equal(e *ast.Expr, a, b *ast.Term) []cond {
+	x, ok := s.subject(a, true)
+	y, and := s.subject(b, true)
+	if !ok || !and || closed(a) || closed(b) {
+		return nil
+	}
+	for _, t := range []*ast.Term{a, b} {
+		if ref, ok := t.Value.(ast.Ref); !ok || !ref.HasPrefix(ast.InputRootRef) {
+			return nil
+		}
+	}
+	if y < x {
+		x, y = y, x
+	}
+	return []cond{{subject: x, verb: equals, values: []string{y}, negated: e.Negated, mayMiss: mayMiss(a) || mayMiss(b), needs: []string{x, y}}}
 }
 
 // differs is !=, which asks both sides to be there.

@@ -182,6 +182,8 @@ func (s *sentence) freeVars(e *ast.Expr) map[ast.Var]bool {
 	return out
 }
 
+const someMember = "some member of "
+
 // subject names what a condition is about: a part of input, or what a function makes of one.
 func (s *sentence) subject(t *ast.Term, negated bool) (string, bool) {
 	some := 0
@@ -199,7 +201,7 @@ func (s *sentence) subject(t *ast.Term, negated bool) (string, bool) {
 	case ast.Ref:
 		if some == 1 && !negated {
 			if _, last := v[len(v)-1].Value.(ast.Var); last && v.HasPrefix(ast.InputRootRef) {
-				return "some member of " + s.term(ast.NewTerm(v[:len(v)-1])), true
+				return someMember + s.term(ast.NewTerm(v[:len(v)-1])), true
 			}
 		}
 		return s.term(t), some == 0

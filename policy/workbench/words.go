@@ -42,7 +42,7 @@ func Ways(r *policy.Reach) []Way {
 	var out []Way
 	for _, x := range mergeWays(ways) {
 		said := Way{When: texts(x.when)}
-		for _, u := range x.unless {
+		for _, u := range mergeRefusals(x.unless) {
 			said.Unless = append(said.Unless, Unless{u.reason, texts(u.when)})
 		}
 		out = append(out, said)
