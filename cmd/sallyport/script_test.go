@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 //	says URL TEXT        GET it until TEXT is in what it answers
 //	holds FILE TEXT      wait until a file has TEXT in it
 //	call URL TOKEN TOOL  call a tool of the gateway; its text is the standard output
+//	agekey FILE NAME     an age identity, and its recipient into a variable
 //	follows URL TOKEN TOOL TEXT  call the tool until its text is TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -51,7 +52,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"upstream": startUpstream, "freeport": freeport, "taken": taken, "ready": ready,
-			"get": get1, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
+			"get": get1, "agekey": agekey, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
 		},
 		RequireExplicitExec: true,
 	})

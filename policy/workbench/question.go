@@ -51,7 +51,10 @@ func (r *Recorded) question() (q question, why string) {
 	if r.Input == nil {
 		return r.remembered()
 	}
-	in, err := policy.ReadInput(r.Input)
+	in, err := r.Asked, error(nil)
+	if in == nil {
+		in, err = policy.ReadInput(r.Input)
+	}
 	if err == nil {
 		return question{in: in}, ""
 	}

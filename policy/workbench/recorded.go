@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"iter"
 	"time"
+
+	"sallyport/policy"
 )
 
 // Recorded is what the workbench knows of one record of a gateway's log. Whoever reads the log fills
@@ -30,8 +32,9 @@ type Recorded struct {
 	LabelsAfter    []string
 	Detail         string // the gateway's remark
 
-	Input   []byte // the policy's input document; nil where it is not at hand
-	Missing string // why it is not; one of the Missing… constants or a sentence
+	Input   []byte        // the policy's input document; nil where it is not at hand
+	Asked   *policy.Input // Input, where somebody has read it already
+	Missing string        // why it is not; one of the Missing… constants or a sentence
 
 	Arguments    json.RawMessage // of an obligation record_arguments; secrets may have been taken out
 	Proved       bool            // arguments_digest says that Arguments, or those of Input, are the bytes that were sent

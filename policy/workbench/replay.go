@@ -51,6 +51,7 @@ type Difference struct {
 type ReplayReport struct {
 	Revision    string         `json:"revision"`    // of the policy that was asked
 	Records     int            `json:"records"`     // read
+	Others      int            `json:"others"`      // acts and refusals that no policy decided
 	Decisions   int            `json:"decisions"`   // of a policy, among them
 	Full        int            `json:"full"`        // decided again with their recorded input
 	Partial     int            `json:"partial"`     // decided again without it, as to yes or no
@@ -102,6 +103,7 @@ func newReplayReport(g *policy.Generation) *ReplayReport {
 
 func (r *ReplayReport) add(o *ReplayReport) {
 	r.Records += o.Records
+	r.Others += o.Others
 	r.Decisions += o.Decisions
 	r.Full += o.Full
 	r.Partial += o.Partial
@@ -142,11 +144,13 @@ func (w *replayer) take(entry Entry) {
 	}
 	recorded, why := r.verdict()
 	if why == missingPolicy {
-		w.report.Undecided[why]++
+		w.report.Others++
 		return
 	}
 	w.report.Decisions++
-	w.report.Revisions[cmp.Or(r.Revision, "unknown")]++
+	if r.Revision != "" {
+		w.report.Revisions[r.Revision]++
+	}
 	if why == "" {
 		why = w.decide(&r, recorded)
 	}

@@ -241,12 +241,12 @@ func (r *Recorded) arguments() (args map[string]any, ok bool) {
 	if !r.Proved {
 		raw = nil
 	}
-	if r.Input != nil && !r.Contradicted {
-		in, err := policy.ReadInput(r.Input)
-		if err != nil || in.Tool == nil {
+	if r.Input != nil {
+		q, why := r.question()
+		if why != "" || q.in.Tool == nil {
 			return nil, false
 		}
-		if raw = in.Arguments; raw == nil {
+		if raw = q.in.Arguments; raw == nil {
 			return map[string]any{}, true
 		}
 	}

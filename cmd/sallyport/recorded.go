@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sallyport/gateway/audit"
+	"sallyport/gateway/audit/inputs"
+	"sallyport/gateway/audit/reader"
+	"sallyport/policy"
+	"sallyport/policy/workbench"
+)
+
+// recordFlags name a record and the part of it that counts.
+type recordFlags struct {
+	log, identity *string
+	since, until  *string
+}
+
+func addRecordFlags(cmd *cobra.Command) recordFlags {
+	f := recordFlags{log: logFlag(cmd),
+		identity: cmd.Flags().String("identity", "", "`FILE` of age identities that open sealed inputs"),
+		since:    cmd.Flags().String("since", "", "nothing before this `TIME`: RFC 3339, a day, or how long ago (2h, 7d)"),
+		until:    cmd.Flags().String("until", "", "nothing after this `TIME`")}
+	return f
+}
+
+// record is a log as the workbench reads it. digest is nil where the key of digests is not at hand.
+type record struct {
+	dir          string
+	opener       *inputs.Opener
+	identified   bool
+	digest       func([]byte) string
+	since, until time.Time
+	told         []string // what could not be read, a few
+	bad          int      // how many
+}
+
+func (a *app) record(f recordFlags, now time.Time) (*record, error) {
+	r := &record{opener: inputs.NewOpener()}
+	var err error
+	if r.dir, err = a.logDir(*f.log); err != nil {
+		return nil, err
+	}
+	if *f.identity != "" {
+		identities, err := inputs.ReadIdentities(*f.identity)
+		if err != nil {
+			return nil, err
+		}
+		r.opener, r.identified = inputs.NewOpener(identities...), true
+	}
+	if r.since, err = moment("since", *f.since, now); err != nil {
+		return nil, err
+	}
+	if r.until, err = moment("until", *f.until, now); err != nil {
+		return nil, err
+	}
+	if r.digest, err = audit.Digester(r.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
+		return nil, err
+	}
+	return r, nil
+}
+
+// log yields the records that count. What is no record is told of and passed over: whether the log is
+// whole is for `audit verify` to say.
+func (r *record) log() workbench.Log {
+	r.told, r.bad = nil, 0
+	return workbench.Log(iter.Seq2[workbench.Entry, error](func(yield func(workbench.Entry, error) bool) {
+		for e, err := range reader.All(r.dir, reader.Options{}) {
+			switch {
+			case reader.Told(err):
+				r.tell(err)
+				continue
+			case err != nil:
+				yield(nil, err)
+				return
+			}
+			if err := r.opener.Learn(&e.Record); err != nil {
+				r.tell(err)
+			}
+			if at := e.Record.Time; !r.since.IsZero() && at.Before(r.since) || !r.until.IsZero() && at.After(r.until) {
+				continue
+			}
+			if !yield(r.entry(e), nil) {
+				return
+			}
+		}
+	}))
+}
+
+func (r *record) tell(err error) {
+	if r.bad++; len(r.told) < 5 {
+		r.told = append(r.told, err.Error())
+	}
+}
+
+// entry opens the input at once: the opener is not for several goroutines.
+func (r *record) entry(e reader.Entry) workbench.Entry {
+	doc, missing := r.input(&e)
+	return func() (workbench.Recorded, error) { return r.recorded(&e, doc, missing), nil }
+}
+
+func (r *record) input(e *reader.Entry) (doc []byte, missing string) {
+	rec := &e.Record
+	if len(e.Newer) > 0 {
+		return nil, workbench.MissingNewer
+	}
+	if len(rec.InputErased) > 0 {
+		return nil, workbench.MissingMasked
+	}
+	if rec.InputMissing != "" {
+		if strings.Contains(rec.InputMissing, "audit.inputBytes") { // how large it was makes no other reason
+			return nil, workbench.MissingLarge
+		}
+		return nil, "its input is missing: " + rec.InputMissing
+	}
+	doc, err := r.opener.Input(rec)
+	switch {
+	case err == nil:
+		return doc, ""
+	case errors.Is(err, inputs.ErrNotRecorded):
+		return nil, workbench.MissingInput
+	case errors.Is(err, inputs.ErrSealed) && !r.identified:
+		return nil, workbench.MissingIdentity
+	}
+	return nil, err.Error()
+}
+
+func (r *record) recorded(e *reader.Entry, doc []byte, missing string) workbench.Recorded {
+	rec := &e.Record
+	out := workbench.Recorded{Seq: rec.Seq, Time: rec.Time, ID: rec.ID, Phase: rec.Phase, Method: rec.Method, Server: rec.Server, Tool: rec.Tool,
+		ToolDigest: rec.ToolDigest, Subject: rec.Subject, Client: rec.Client, Grant: rec.Grant, Task: rec.Task, Roles: rec.Roles,
+		Decision: rec.Decision, Code: rec.Code, PolicyAllow: rec.PolicyAllow, Reasons: rec.Reasons, Rules: rec.Rules, Obligations: rec.Obligations,
+		Revision: rec.PolicyRevision, LabelsBefore: rec.LabelsBefore, LabelsAfter: rec.LabelsAfter, Detail: rec.Detail,
+		Input: doc, Missing: missing, Arguments: rec.Arguments}
+	if r.digest == nil || missing == workbench.MissingNewer {
+		return out
+	}
+	arguments := []byte(rec.Arguments)
+	if doc != nil {
+		in, err := policy.ReadInput(doc)
+		if err != nil {
+			return out
+		}
+		out.Asked, arguments = in, in.Arguments
+	}
+	out.Proved = r.proves(rec.ArgumentsDigest, arguments)
+	out.Contradicted = !out.Proved && doc != nil
+	return out
+}
+
+// proves reports whether the digest is that of the arguments. The record holds them without white
+// space, so they are tried as most clients write them.
+func (r *record) proves(digest string, arguments []byte) bool {
+	if digest == "" {
+		return len(arguments) == 0
+	}
+	if len(arguments) == 0 { // a policy sees none as {}
+		arguments = []byte("{}")
+	}
+	var compact bytes.Buffer
+	if r.digest(arguments) == digest {
+		return true
+	}
+	return json.Compact(&compact, arguments) == nil && (r.digest(compact.Bytes()) == digest || r.digest(spaced(compact.Bytes())) == digest)
+}
+
+// spaced writes a space after each colon and comma, as Python does.
+func spaced(compact []byte) []byte {
+	out := make([]byte, 0, len(compact)+len(compact)/4)
+	quoted := false
+	for i := 0; i < len(compact); i++ {
+		c := compact[i]
+		out = append(out, c)
+		switch {
+		case c == '\\' && i+1 < len(compact):
+			i++
+			out = append(out, compact[i])
+		case c == '"':
+			quoted = !quoted
+		case !quoted && (c == ':' || c == ','):
+			out = append(out, ' ')
+		}
+	}
+	return out
+}
+
+// sayBad tells what of a log was no record.
+func (a *app) sayBad(r *record) {
+	for _, text := range r.told {
+		a.say("%s", text)
+	}
+	if more := r.bad - len(r.told); more > 0 {
+		a.say("and %d more; `sallyport audit verify` says whether the log is whole", more)
+	}
+}
+
+// counted writes counts, the largest first.
+func counted(b *strings.Builder, title string, counts map[string]int) {
+	for i, name := range byCount(counts) {
+		if i == 0 {
+			b.WriteString(title + "\n")
+		}
+		fmt.Fprintf(b, "  %8d  %s\n", counts[name], plain(name))
+	}
+}
+
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
+}
+
+// place says where a difference stands, in one line.
+func place(e workbench.Example) string {
+	name := e.Server
+	if e.Tool != "" {
+		name += "." + e.Tool
+	}
+	return fmt.Sprintf("%s  %s  %s  %s  %v", e.ID, e.Time.UTC().Format(time.RFC3339), plain(e.Method), plain(name), e.Roles)
+}
+
+// answered is what a policy said, in one line.
+func answered(v workbench.Verdict) string {
+	out := "refused"
+	switch {
+	case v.Failed != "":
+		return "refused: " + plain(v.Failed)
+	case v.Allow:
+		out = "allowed"
+	}
+	if len(v.Reasons) > 0 {
+		out += ": " + plain(strings.Join(v.Reasons, "; "))
+	}
+	for i, o := range v.Obligations {
+		if i == 0 {
+			out += ", with "
+		} else {
+			out += " and "
+		}
+		out += plain(string(o))
+	}
+	if len(v.Rules) > 0 {
+		out += "  [" + plain(strings.Join(v.Rules, ", ")) + "]"
+	}
+	return out
+}
