@@ -14,7 +14,6 @@ import (
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/identity/grant"
-	"sallyport/internal/strictjson"
 )
 
 // exchange is one request on its way along the line. Only its own goroutine touches it.
@@ -297,7 +296,7 @@ func (x *exchange) unknownTool() *Error {
 func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt route) (checked, error) {
 	call := checked{rt}
 	if rt.tool == nil || rt.msg.Method != wire.MethodToolsCall {
-		if err := strictjson.CheckArguments(rt.msg.Arguments, x.snap.argumentKeys); err != nil {
+		if err := rt.msg.Outline.CheckArguments(rt.msg.Arguments, x.snap.argumentKeys); err != nil {
 			return call, &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 		}
 		return call, nil
@@ -321,7 +320,7 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 
 func (x *exchange) inputError(rt route) error {
 	args := rt.msg.Arguments
-	if err := strictjson.CheckArguments(args, rt.tool.Props, x.snap.argumentKeys); err != nil {
+	if err := rt.msg.Outline.CheckArguments(args, rt.tool.Props, x.snap.argumentKeys); err != nil {
 		return &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 	}
 	if err := wire.CheckParamHeaders(x.r.Header, rt.tool.Bindings, args); rt.msg.Era == wire.Modern && err != nil {
@@ -330,7 +329,7 @@ func (x *exchange) inputError(rt route) error {
 	if args == nil {
 		args = []byte("{}")
 	}
-	if err := rt.tool.Schema.Validate(args); err != nil {
+	if err := rt.tool.Schema.ValidateOutlined(args, rt.msg.Outline); err != nil {
 		return &Error{Code: CodeInvalidInput, Public: fmt.Sprintf("invalid arguments for %s: %v", clip(x.msg.Name), err)}
 	}
 	return nil

@@ -16,10 +16,11 @@ type matcher struct {
 	data     []byte
 	work     int
 	patterns int // what may still be spent on patterns, in instructions times bytes
+	outline  strictjson.Outline
 }
 
 // matches reports whether the value is certainly valid.
-func (p *program) matches(data []byte) (ok bool) {
+func (p *program) matches(data []byte, o strictjson.Outline) (ok bool) {
 	if p == nil {
 		return false
 	}
@@ -28,7 +29,7 @@ func (p *program) matches(data []byte) (ok bool) {
 			ok = false
 		}
 	}()
-	m := matcher{data: data, work: 8*len(data) + 4096, patterns: maxPatternWork}
+	m := matcher{data: data, work: 8*len(data) + 4096, patterns: maxPatternWork, outline: o}
 	end, all := m.value(space(data, 0), p)
 	return all && space(data, end) == len(data)
 }
@@ -217,6 +218,9 @@ func within(bound *big.Rat, n int64) int {
 
 // skip returns where the value at i ends.
 func (m *matcher) skip(i int) int {
+	if end, ok := m.outline.End(i); ok {
+		return end
+	}
 	depth := 0
 	for i < len(m.data) {
 		switch c := m.data[i]; c {

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"sallyport/internal/strictjson"
 )
 
 // genSchema draws schemas from what programs can do, and a little of what they cannot.
@@ -124,7 +126,7 @@ func TestProgramMatchesOnlyWhatIsValid(t *testing.T) {
 			if !json.Valid([]byte(v)) {
 				t.Fatalf("instance %s is not JSON", v)
 			}
-			if !s.fast.matches([]byte(v)) {
+			if !s.fast.matches([]byte(v), strictjson.Outline{}) {
 				continue
 			}
 			matched++
@@ -148,7 +150,7 @@ func TestProgramAgreesWithTheSuite(t *testing.T) {
 				continue
 			}
 			for _, c := range g.Tests {
-				if !s.fast.matches(c.Data) {
+				if !s.fast.matches(c.Data, strictjson.Outline{}) {
 					continue
 				}
 				matched++
@@ -177,7 +179,7 @@ func TestUsualSchemasArePrograms(t *testing.T) {
 			t.Errorf("%s: %v", schema, err)
 			continue
 		}
-		if !s.fast.matches([]byte(call)) {
+		if !s.fast.matches([]byte(call), strictjson.Outline{}) {
 			t.Errorf("%s\nis no program, or does not match %s", schema, call)
 		}
 	}
@@ -210,7 +212,7 @@ func TestProgramGivesUpInTime(t *testing.T) {
 		t.Error("a schema that is its own branch became a program")
 	}
 	for _, broken := range []string{`{"a`, `{"a":`, `[1,`, ``, `{`} {
-		if s.fast.matches([]byte(broken)) {
+		if s.fast.matches([]byte(broken), strictjson.Outline{}) {
 			t.Errorf("%q matches", broken)
 		}
 	}
@@ -227,7 +229,7 @@ func BenchmarkValidate(b *testing.B) {
 		b.Run(fmt.Sprintf("%dB/program", len(call)), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if !s.fast.matches(call) {
+				if !s.fast.matches(call, strictjson.Outline{}) {
 					b.Fatal("does not match")
 				}
 			}

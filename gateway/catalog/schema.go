@@ -153,14 +153,18 @@ func badPattern(err *jsonschema.ValidationError) *kind.Format {
 // empty value stands for {}, as absent arguments do. A value that does not match gives a
 // [*ValidationError], as does one that would cost more to check than the budget allows. The
 // error never holds anything of value but the names of members.
-func (s *Schema) Validate(value []byte) error {
+func (s *Schema) Validate(value []byte) error { return s.ValidateOutlined(value, strictjson.Outline{}) }
+
+// ValidateOutlined is [Schema.Validate] of a value that o outlines: what the schema says nothing of
+// is not read again.
+func (s *Schema) ValidateOutlined(value []byte, o strictjson.Outline) error {
 	if s == nil || s.root == nil {
 		return refusal("there is no schema to check this against")
 	}
 	if len(value) == 0 {
 		value = []byte("{}")
 	}
-	if s.fast.matches(value) {
+	if s.fast.matches(value, o) {
 		return nil
 	}
 	return s.validateFully(value)

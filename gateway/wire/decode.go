@@ -24,13 +24,14 @@ func Decode(body []byte, h http.Header, lim Limits) (*Message, *Error) {
 		return nil, invalid("batches are not accepted: send one JSON-RPC message per request")
 	}
 	var at noted
-	if err := strictjson.CheckSpans(body, strictjson.Limits{Depth: lim.Depth}, messageScope, at[:]); err != nil {
-		return nil, notStrict(err)
+	outline, failed := strictjson.CheckOutline(body, strictjson.Limits{Depth: lim.Depth}, messageScope, at[:])
+	if failed != nil {
+		return nil, notStrict(failed)
 	}
 	if text[0] != '{' {
 		return nil, invalid("a JSON-RPC message is an object")
 	}
-	m := &Message{Raw: body}
+	m := &Message{Raw: body, Outline: outline.Of(at[atArguments])}
 	err := m.readEnvelope(&at)
 	if err == nil {
 		err = m.readParams(&at)

@@ -41,9 +41,10 @@ type Message struct {
 	Params  []byte          // raw object; nil when absent
 	IDAt    strictjson.Span // where ID stands in Raw; empty where it is nil
 
-	Name      string // tools/call, prompts/get: the name; resources/*: the URI; tasks/*: the task; completion: the name or URI referred to
-	Ref       string // completion/complete: "ref/prompt" or "ref/resource"
-	Arguments []byte // raw params.arguments, an object; nil when absent
+	Name      string             // tools/call, prompts/get: the name; resources/*: the URI; tasks/*: the task; completion: the name or URI referred to
+	Ref       string             // completion/complete: "ref/prompt" or "ref/resource"
+	Arguments []byte             // raw params.arguments, an object; nil when absent
+	Outline   strictjson.Outline // of Arguments, as they are
 
 	ProgressToken   []byte          // params._meta.progressToken, raw; nil when absent
 	TokenAt         strictjson.Span // where it stands in Raw; empty where it is nil

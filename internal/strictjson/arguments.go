@@ -11,11 +11,16 @@ import (
 // properties and the keys that the policy reads) without being it, and at every depth no two
 // siblings may fold alike. Otherwise argument names are free. The error is an [*Error].
 func CheckArguments(args []byte, known ...map[string]string) error {
+	return Outline{}.CheckArguments(args, known...)
+}
+
+// CheckArguments is [CheckArguments] of a value that o outlines.
+func (o Outline) CheckArguments(args []byte, known ...map[string]string) error {
 	start := space(args, 0)
 	if start == len(args) {
 		return nil
 	}
-	a := argumentWalker{data: args, known: known}
+	a := argumentWalker{data: args, known: known, outline: o}
 	if _, err := a.value(start, 0); err != nil {
 		return err
 	}
@@ -27,11 +32,15 @@ type argumentWalker struct {
 	known   []map[string]string
 	names   []Span // quoted names of the objects that are open, innermost last
 	scratch []byte
+	outline Outline
 }
 
 func (a *argumentWalker) value(i, level int) (int, *Error) {
 	if i >= len(a.data) {
 		return i, nil
+	}
+	if end, plain, ok := a.outline.look(i); ok && plain && level > 0 {
+		return end, nil // no two of its names can fold alike
 	}
 	switch a.data[i] {
 	case '{':

@@ -77,15 +77,25 @@ func CheckScope(data []byte, lim Limits, scope *Scope) error {
 // made by [Scope.Capture]; an empty span means that there was none. What it notes before an
 // error is of no use.
 func CheckSpans(data []byte, lim Limits, scope *Scope, spans []Span) error {
+	_, err := CheckOutline(data, lim, scope, spans)
+	return err
+}
+
+// CheckOutline is [CheckSpans] that also returns what it has learned of the document.
+func CheckOutline(data []byte, lim Limits, scope *Scope, spans []Span) (Outline, error) {
 	lim = lim.orDefault()
 	// One pass for the grammar, duplicates, UTF-8 and surrogates, by jsontext; one for the rules
 	// that are ours, which may then rely on the grammar.
-	if !certainlyValid(data, lim.Depth) && !jsontext.Value(data).IsValid() {
-		return explain(data, lim)
-	}
 	w := walker{data: data, lim: lim, spans: spans, nul: mayHoldNUL(data)}
-	if _, err := w.value(space(data, 0), scope, 0); err != nil {
-		return err.public()
+	if q := (quick{data: data, depth: lim.Depth}); q.certain() {
+		w.outline = q.outline()
+		// Depth and grammar are as they should be, and nothing else counts where names are free.
+		w.sound = !q.odd && !w.nul && lim.NumberLen >= shortNumber
+	} else if !jsontext.Value(data).IsValid() {
+		return Outline{}, explain(data, lim)
 	}
-	return nil
+	if _, err := w.value(space(data, 0), scope, 0); err != nil {
+		return Outline{}, err.public()
+	}
+	return w.outline, nil
 }

@@ -9,17 +9,25 @@ type quick struct {
 	data  []byte
 	names [128]Span // member names of the objects that are open
 	used  int       // of names
+	depth int       // that is allowed
+
+	marks marks
+	odd   bool // a number is long or has an exponent
 }
 
 // maxQuickNames bounds the members of one object, whose names are compared pairwise.
 const maxQuickNames = 48
 
-// certainlyValid reports whether data is one JSON value, for certain: grammar, UTF-8, escapes,
-// and no name twice in an object.
-func certainlyValid(data []byte, depth int) bool {
-	q := quick{data: data}
-	i := q.value(q.space(0), depth)
-	return i >= 0 && q.space(i) == len(data)
+// certain reports whether data is one JSON value, for certain: grammar, UTF-8, escapes, no name
+// twice in an object, and no deeper than depth.
+func (q *quick) certain() bool {
+	i := q.value(q.space(0), q.depth)
+	return i >= 0 && q.space(i) == len(q.data)
+}
+
+// outline is what the pass has learned.
+func (q *quick) outline() Outline {
+	return Outline{large: append([]large(nil), q.marks.noted[:q.marks.used]...)}
 }
 
 func (q *quick) space(i int) int {
@@ -64,7 +72,9 @@ func (q *quick) object(i, depth int) int {
 		return -1
 	}
 	first := q.used
+	slot, mixed := q.marks.open(i-1, q.depth-depth)
 	if i = q.space(i); q.at(i) == '}' {
+		q.marks.close(slot, i+1, mixed)
 		return i + 1
 	}
 	for {
@@ -86,6 +96,7 @@ func (q *quick) object(i, depth int) int {
 			i = q.space(i + 1)
 		case '}':
 			q.used = first
+			q.marks.close(slot, i+1, mixed)
 			return i + 1
 		default:
 			return -1
@@ -114,6 +125,7 @@ func (q *quick) name(s Span, first int) bool {
 	}
 	q.names[q.used] = s
 	q.used++
+	q.marks.mixed = q.marks.mixed || !isFolded(text)
 	return true
 }
 
@@ -121,7 +133,9 @@ func (q *quick) array(i, depth int) int {
 	if depth < 0 {
 		return -1
 	}
+	slot, mixed := q.marks.open(i-1, q.depth-depth)
 	if i = q.space(i); q.at(i) == ']' {
+		q.marks.close(slot, i+1, mixed)
 		return i + 1
 	}
 	for {
@@ -132,6 +146,7 @@ func (q *quick) array(i, depth int) int {
 		case ',':
 			i = q.space(i + 1)
 		case ']':
+			q.marks.close(slot, i+1, mixed)
 			return i + 1
 		default:
 			return -1
@@ -211,6 +226,14 @@ func (q *quick) escape(i int) int {
 
 // number follows RFC 8259, section 6.
 func (q *quick) number(i int) int {
+	from := i
+	if i = q.digitsAndAll(i); i-from >= shortNumber {
+		q.odd = true
+	}
+	return i
+}
+
+func (q *quick) digitsAndAll(i int) int {
 	if q.at(i) == '-' {
 		i++
 	}
@@ -229,6 +252,7 @@ func (q *quick) number(i int) int {
 		}
 	}
 	if c := q.at(i); c == 'e' || c == 'E' {
+		q.odd = true
 		i++
 		if c := q.at(i); c == '+' || c == '-' {
 			i++

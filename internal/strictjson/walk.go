@@ -16,7 +16,13 @@ type walker struct {
 	spans   []Span
 	scratch []byte // of unescaped names
 	nul     bool   // a name could hold a NUL
+	sound   bool   // what is free need not be looked at
+	outline Outline
 }
+
+// shortNumber is the length from which a number without an exponent could leave the range of a
+// float64.
+const shortNumber = 300
 
 // mayHoldNUL is a cheap test that spares nearly every document the look at each name.
 func mayHoldNUL(data []byte) bool { return bytes.Contains(data, []byte(`\u0000`)) }
@@ -108,6 +114,9 @@ func (w *walker) member(raw []byte, end int, scope *Scope) (*Scope, *located) {
 
 // unguarded walks an object or array whose names are free: only depth, numbers and NULs count.
 func (w *walker) unguarded(i, depth int) (int, *located) {
+	if w.sound {
+		return w.outline.skip(w.data, i), nil
+	}
 	for outer := depth; ; {
 		switch c := w.data[i]; {
 		case c == '"':
@@ -154,7 +163,7 @@ func (w *walker) number(i int) (int, *located) {
 		return i, w.fail(end, fmt.Sprintf("a number of %d characters; the limit is %d", len(raw), w.lim.NumberLen))
 	}
 	// Short literals without an exponent cannot leave the range of a float64.
-	if len(raw) < 300 && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0 {
+	if len(raw) < shortNumber && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0 {
 		return end, nil
 	}
 	f, err := strconv.ParseFloat(string(raw), 64)
