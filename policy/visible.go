@@ -3,6 +3,7 @@ package policy
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -49,10 +50,18 @@ func (g *Generation) open(ctx context.Context, value ast.Value, unknown []*ast.T
 	return true, nil
 }
 
+// terms are references of plain names. They are put together here: to parse one costs as much as a
+// decision.
 func terms(refs ...string) []*ast.Term {
 	out := make([]*ast.Term, 0, len(refs))
 	for _, r := range refs {
-		out = append(out, ast.MustParseTerm(r))
+		names := strings.Split(r, ".")
+		ref := make(ast.Ref, len(names))
+		ref[0] = ast.VarTerm(names[0])
+		for i, name := range names[1:] {
+			ref[i+1] = ast.InternedTerm(name)
+		}
+		out = append(out, ast.NewTerm(ref))
 	}
 	return out
 }
