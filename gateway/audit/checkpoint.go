@@ -128,6 +128,18 @@ func VerifierKey(dir string) (string, error) {
 	return strings.TrimSpace(string(data)), nil
 }
 
+func dirVerifier(dir string) (note.Verifier, error) {
+	public, err := VerifierKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	key, err := note.NewVerifier(public)
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint key %s: %w", publicPath(dir), err)
+	}
+	return key, nil
+}
+
 // checkpointSigner reads the key that signs, or makes it for a log that has no checkpoint.
 func checkpointSigner(dir string) (note.Signer, note.Verifier, error) {
 	path := CheckpointKey(dir)

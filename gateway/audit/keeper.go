@@ -30,6 +30,7 @@ type keeper struct {
 	o      *Options
 	signer note.Signer
 	origin string
+	packer *packer // nil until begin
 
 	mu    sync.Mutex // guards spans
 	spans []span     // from the one that is read, at least one while there are segments
@@ -84,12 +85,14 @@ func (k *keeper) publish(s segment, end int64) {
 
 // begin signs what the start has found, and lets the keeper run.
 func (k *keeper) begin() error {
+	k.packer = startPacker(k.dir, k.o)
 	err := k.absorb() // what the start has written
 	if err == nil {
 		err = k.checkpoint(true)
 	}
 	if err != nil {
 		k.closeFiles()
+		k.packer.close()
 		return fmt.Errorf("begin checkpoints: %w", err)
 	}
 	go k.run()
@@ -123,6 +126,7 @@ func (k *keeper) run() {
 func (k *keeper) close() {
 	close(k.stop)
 	<-k.stopped
+	k.packer.close()
 }
 
 // turn takes in what is published and signs it.

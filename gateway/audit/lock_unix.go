@@ -14,8 +14,10 @@ import (
 
 // lock makes this process the only writer of the directory. Two writers would give one number
 // to two records. The kernel drops the lock with the process.
-func lock(dir string) (*os.File, error) {
-	path := filepath.Join(dir, "lock")
+func lock(dir string) (*os.File, error) { return lockFile(dir, "lock") }
+
+func lockFile(dir, name string) (*os.File, error) {
+	path := filepath.Join(dir, name)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("lock audit directory: %w", err)

@@ -40,7 +40,12 @@ type Options struct {
 	// Tests only: a disk that fails, and bounds that are soon reached.
 	disk                     disk
 	noteBytes, decisionBytes int
+	packOver                 int64
 }
+
+// packOver is the size from which a closed segment is compressed: what is smaller gains less than
+// it costs whoever looks into it.
+const packOver = 1 << 20
 
 // Bounds of what waits for the disk. Notes and decisions have room of their own, so that no
 // flood of the one refuses the other.
@@ -101,6 +106,9 @@ func Open(dir string, o Options) (*Log, error) {
 	}
 	if o.SegmentBytes <= 0 {
 		o.SegmentBytes = 64 << 20
+	}
+	if o.packOver <= 0 {
+		o.packOver = packOver
 	}
 	if o.Queue <= 0 {
 		o.Queue = 8192

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,9 +69,15 @@ func segments(dir string) ([]segment, error) {
 	}), nil
 }
 
-// open reads the segment's lines, compressed or not.
+// open reads the segment's lines, compressed or not. One that was compressed since it was listed
+// is found as well.
 func (s segment) open() (io.ReadCloser, error) {
 	f, err := os.Open(s.path)
+	if errors.Is(err, fs.ErrNotExist) && !s.packed {
+		if g, e := os.Open(s.path + packedSuffix); e == nil {
+			f, err, s.packed = g, nil, true
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read audit segment: %w", err)
 	}

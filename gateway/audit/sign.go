@@ -55,6 +55,7 @@ func (k *keeper) keep(c Checkpoint) error {
 	k.spans = append([]span(nil), k.spans[k.at.span:]...)
 	k.mu.Unlock()
 	k.at.span, k.good.span = 0, 0
+	k.packer.look()
 	return nil
 }
 
@@ -90,11 +91,15 @@ func (k *keeper) append(c Checkpoint) (err error) {
 	return f.Sync()
 }
 
-// replace puts a file in the place of another, so that there is always a whole one.
 func (k *keeper) replace(name string, data []byte) error {
-	path := filepath.Join(k.dir, name)
+	return replaceFile(k.o.disk, filepath.Join(k.dir, name), data)
+}
+
+// replaceFile puts a file in the place of another, so that there is always a whole one. Which of
+// them is there after a power cut, it does not say.
+func replaceFile(d disk, path string, data []byte) error {
 	temp := path + ".new"
-	f, err := k.o.disk.Overwrite(temp)
+	f, err := d.Overwrite(temp)
 	if err != nil {
 		return err
 	}
@@ -106,7 +111,7 @@ func (k *keeper) replace(name string, data []byte) error {
 		err = e
 	}
 	if err == nil {
-		err = k.o.disk.Rename(temp, path)
+		err = d.Rename(temp, path)
 	}
 	return err
 }

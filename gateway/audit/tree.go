@@ -19,6 +19,7 @@ type Tree struct {
 	Checkpoint Checkpoint  // the newest, verified by the key in the state directory
 	Segments   []TreeStart // in their order; also those that were pruned
 	hashes     *os.File
+	key        note.Verifier
 }
 
 // TreeStart says where the leaves of a segment begin.
@@ -30,20 +31,16 @@ type TreeStart struct {
 // OpenTree opens the tree of a directory at its newest checkpoint. It changes nothing, and goes
 // with a gateway that writes.
 func OpenTree(dir string) (*Tree, error) {
-	public, err := VerifierKey(dir)
+	key, err := dirVerifier(dir)
 	if err != nil {
 		return nil, err
-	}
-	key, err := note.NewVerifier(public)
-	if err != nil {
-		return nil, fmt.Errorf("read checkpoint key %s: %w", publicPath(dir), err)
 	}
 	path := filepath.Join(dir, newestName)
 	signed, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	t := &Tree{}
+	t := &Tree{key: key}
 	if t.Checkpoint, err = ParseCheckpoint(signed, key); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -165,6 +165,9 @@ func (v *verification) walk(parts []part) error {
 	}
 	met()
 	for read := range v.read(parts) {
+		if p := read.part.pruned; p != nil && p.From != e.size {
+			v.report.problem(prunedName, 0, "%s, which is pruned, began with record %d; there are %d before it", p.Segment, p.From+1, e.size)
+		}
 		for _, leaf := range read.leaves {
 			out = e.add(leaf, out[:0])
 			v.compare(e.size-1, out)

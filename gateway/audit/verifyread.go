@@ -117,19 +117,23 @@ func (v *verification) readPart(p *part) reading {
 
 // storedLeaves reads the stored hashes of leaves.
 func (v *verification) storedLeaves(from, to int64) ([]tlog.Hash, error) {
-	if from < 0 || to < from {
-		return nil, fmt.Errorf("records %d to %d are none", from, to)
-	}
 	f, err := os.Open(filepath.Join(v.dir, treeName, hashesName))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // only read
+	return readLeaves(f, from, to)
+}
+
+func readLeaves(f *os.File, from, to int64) ([]tlog.Hash, error) {
+	if from < 0 || to < from {
+		return nil, fmt.Errorf("records %d to %d are none", from, to)
+	}
 	begin, end := tlog.StoredHashIndex(0, from)*tlog.HashSize, storedBytes(to)
 	if info, err := f.Stat(); err != nil || info.Size() < end {
 		return nil, fmt.Errorf("%s ends before record %d", hashesName, to)
 	}
-	data := make([]byte, end-begin)
+	data := make([]byte, max(end-begin, 0))
 	if _, err := f.ReadAt(data, begin); err != nil {
 		return nil, err
 	}
