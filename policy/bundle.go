@@ -22,6 +22,9 @@ const (
 	patchName      = "patch.json"
 )
 
+// IsSeal reports whether a file is not of the policy itself and says what was built and signed.
+func IsSeal(name string) bool { return name == manifestName || name == signaturesName }
+
 // maxBundleFiles bounds how many files a bundle has.
 const maxBundleFiles = 10_000
 

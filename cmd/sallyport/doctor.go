@@ -92,7 +92,7 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
 	}
 	add("state", text, err)
-	findings, notes, failed := a.checkPolicy(ctx, cfg.Policies)
+	findings, notes, failed := a.checkPolicy(ctx, cfg.PolicyPlace())
 	for _, f := range findings {
 		checks = append(checks, check{"policies", f.Level != "error", f.Text})
 	}

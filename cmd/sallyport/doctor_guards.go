@@ -10,7 +10,6 @@ import (
 
 	"sallyport/gateway/config"
 	"sallyport/gateway/pin"
-	"sallyport/policy"
 )
 
 // maxNamed is how many definitions the doctor names; `tools list` has them all.
@@ -22,7 +21,7 @@ func examineMarks(ctx context.Context, cfg *config.Config, known []pin.Entry) []
 	for _, text := range cfg.Unmatched(known) {
 		checks = append(checks, check{"tools", false, text})
 	}
-	g, err := policy.Load(ctx, cfg.Policies, policy.Options{})
+	g, err := cfg.LoadPolicies(ctx)
 	if err != nil {
 		return checks // said above
 	}

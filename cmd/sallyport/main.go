@@ -37,5 +37,9 @@ func run(args []string, in io.Reader, out, talk io.Writer, environ []string) int
 // runUntil is run, brought to a graceful end when ctx ends.
 func runUntil(ctx context.Context, args []string, in io.Reader, out, talk io.Writer, environ []string) int {
 	a := &app{in: in, out: out, talk: talk, env: config.Environ(environ)}
-	return a.exit(a.execute(ctx, args))
+	code := a.exit(a.execute(ctx, args))
+	for _, clean := range a.atExit {
+		clean()
+	}
+	return code
 }

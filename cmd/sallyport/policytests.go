@@ -41,7 +41,7 @@ func (a *app) newPolicyTest() *cobra.Command {
 			return err
 		}
 		var err error
-		if t.dir, err = a.policyDir(args); err != nil {
+		if t.dir, t.options.Keys, err = a.policySource(args); err != nil {
 			return err
 		}
 		if !*watch {

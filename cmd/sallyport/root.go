@@ -29,6 +29,8 @@ type app struct {
 
 	file string // --config
 	ran  bool   // a command has begun, so its arguments were good
+
+	atExit []func() // what a command leaves behind is taken away
 }
 
 // errUsage is a command called wrongly.

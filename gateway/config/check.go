@@ -33,9 +33,7 @@ func (c *Config) check(p *problems) {
 	if c.State == "" {
 		p.key("state", "there is no place for the state; set SALLYPORT_STATE")
 	}
-	if c.Policies == "" {
-		p.key("policies", "no policies, so nothing could be allowed; set SALLYPORT_POLICIES, or make a start with `sallyport init`")
-	}
+	c.checkPolicies(p)
 	if len(c.Servers) == 0 && !p.bad["mcpServers"] {
 		p.key("mcpServers", "no MCP server to stand before; name one here, or set SALLYPORT_UPSTREAM to its URL")
 	}

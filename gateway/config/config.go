@@ -28,10 +28,25 @@ type Config struct {
 	// The operator's listener.
 	Admin Admin `yaml:"admin" envPrefix:"ADMIN_"`
 
-	// Directory of Rego policies, their data (JSON, YAML) and their tests (`_test.rego`).
-	// Watched: a change is installed when it compiles and its tests pass; otherwise the
-	// policies before it serve on. Must be given when there is no configuration file.
+	// Directory of Rego policies, their data (JSON, YAML) and their tests (`_test.yaml`,
+	// `_test.rego`); or a bundle of these (`.tar.gz`, made by `sallyport policy build`); or the
+	// `https://` URL of one. Watched, a URL asked every `policyPoll`: a change is installed when it
+	// compiles and its tests pass; otherwise the policies before it serve on. Must be given when
+	// there is no configuration file.
 	Policies string `yaml:"policies" env:"POLICIES" default:"./policies" kind:"path"`
+
+	// File with the public keys (PEM, as `sallyport policy keygen` writes them) of those who sign
+	// policies. With it, only what one of them has signed is installed: no plain directory, nothing
+	// changed, nothing older than what was installed before. Which file needs a restart to change;
+	// what is in it is followed.
+	PolicyKey string `yaml:"policyKey" env:"POLICY_KEY" kind:"path"`
+
+	// File with the certificates that may sign that of the server of a URL in `policies`, PEM; else
+	// those of the system may.
+	PolicyCA string `yaml:"policyCA" env:"POLICY_CA" kind:"path"`
+
+	// How often a URL in `policies` is asked for a newer bundle.
+	PolicyPoll Duration `yaml:"policyPoll" env:"POLICY_POLL" default:"30s" min:"1s" max:"24h"`
 
 	// False is record-only: the gateway decides and records and refuses nothing but broken
 	// messages and tokens. For trying out a policy.
@@ -110,12 +125,9 @@ type Limits struct {
 	ConcurrentPerGrant int `yaml:"concurrentPerGrant" env:"CONCURRENT_PER_GRANT" default:"16" min:"1" max:"65536"`
 }
 
-// later are keys of the design that this version does not have. A key that is taken and not
-// obeyed would be worse than one refused: it may be what keeps a door shut.
+// later are keys of clients that a gateway cannot obey. A key that is taken and not obeyed would be
+// worse than one refused: it may be what keeps a door shut.
 var later = map[string]string{
-	"policyKey": "signed policy bundles are not in this version",
-
-	// Keys of clients that a gateway cannot obey.
 	"servers":                    "this is the shape of another client's file; the key here is mcpServers",
 	"inputs":                     "nobody is here to be asked; put a secret into envFrom or credential",
 	"mcpServers.*.headersHelper": "a helper runs at the client; the gateway's own credential for this server goes into credential (type: exec runs a command that prints one). In a file that `sallyport adopt` has written this is the gateway itself: serve sallyport.yaml",

@@ -12,8 +12,8 @@ import (
 	"slices"
 )
 
-// CheckFiles opens what the configuration names: certificates, credentials and the policy
-// directory, which it does not compile. The error is a Problems.
+// CheckFiles opens what the configuration names: certificates, credentials, the policies,
+// which it does not compile, and their key. The error is a Problems.
 func (c *Config) CheckFiles() error {
 	p := newProblems(c.source.file)
 	p.at = maps.Clone(c.source.at)
@@ -23,11 +23,7 @@ func (c *Config) CheckFiles() error {
 	if _, err := c.clientCA(); err != nil {
 		p.key("tls.clientCA", "%s", err)
 	}
-	if info, err := os.Stat(c.Policies); err != nil {
-		p.key("policies", "%s: %s%s", c.Policies, unwrapPath(err), c.starter(err))
-	} else if !info.IsDir() {
-		p.key("policies", "%s is not a directory", c.Policies)
-	}
+	c.checkPolicyFiles(p)
 	if _, err := c.canaries(); err != nil {
 		p.key("guards.canaryFile", "%s", err)
 	}
@@ -62,7 +58,7 @@ func (c *Config) starter(err error) string {
 // read, and what decides what is allowed or run, which nobody else may change. Paths are absolute.
 func (c *Config) Own() (secret, deciding []string) {
 	secret = []string{c.State, c.TLS.Key, c.Guards.CanaryFile}
-	deciding = []string{c.source.file, c.Policies, c.TLS.Cert, c.TLS.ClientCA}
+	deciding = []string{c.source.file, c.PolicyPlace(), c.PolicyKey, c.PolicyCA, c.TLS.Cert, c.TLS.ClientCA}
 	for _, f := range c.Identity.Federation {
 		deciding = append(deciding, f.JWKSFile, f.CA)
 	}
@@ -93,7 +89,7 @@ func absolute(paths []string) []string {
 // guarded are the files that decide what is allowed, with what they are. Whoever writes them is the
 // operator: they are followed while the gateway runs.
 func (c *Config) guarded() map[string]string {
-	out := map[string]string{resolve(c.State): "the state", resolve(c.Policies): "the policies"}
+	out := map[string]string{resolve(c.State): "the state", resolve(c.PolicyPlace()): "the policies"}
 	for _, f := range c.Identity.Federation {
 		for _, path := range []string{f.JWKSFile, f.CA} {
 			if path != "" {
@@ -101,7 +97,7 @@ func (c *Config) guarded() map[string]string {
 			}
 		}
 	}
-	for path, what := range map[string]string{c.source.file: "the configuration", c.TLS.Cert: "the certificate", c.TLS.Key: "its key",
+	for path, what := range map[string]string{c.source.file: "the configuration", c.PolicyKey: "the key of the policies", c.PolicyCA: "the certificates of their server", c.TLS.Cert: "the certificate", c.TLS.Key: "its key",
 		c.Guards.CanaryFile: "the canaries", c.TLS.ClientCA: "the certificates of clients"} {
 		if path != "" {
 			out[resolve(path)] = what

@@ -49,8 +49,11 @@ type behind struct {
 func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 	next := &generation{cfg: cfg, servers: map[string]*behind{}}
 	var err error
-	if next.policy, err = policy.Load(ctx, cfg.Policies, policy.Options{}); err != nil {
-		return nil, fmt.Errorf("policies in %s: %w", cfg.Policies, err)
+	if err = s.firstBundle(ctx, cfg); err != nil {
+		return nil, err
+	}
+	if next.policy, err = cfg.LoadPolicies(ctx); err != nil {
+		return nil, err
 	}
 	if next.clients, err = cfg.clientCA(); err != nil {
 		return nil, err
@@ -89,6 +92,9 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 func (s *Service) install(ctx context.Context, next *generation) error {
 	pair, err := next.cfg.certificate()
 	if err != nil {
+		return err
+	}
+	if err := next.cfg.rememberPolicy(next.policy); err != nil {
 		return err
 	}
 	if err := s.gateway.Swap(ctx, s.snapshot(next)); err != nil {

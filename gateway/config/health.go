@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ type health struct {
 	mu      sync.Mutex // guards all below
 	reason  string     // why not ready; "" when ready
 	stale   error      // why the newest inputs are not installed
+	bundle  error      // why the URL of the policies has brought nothing
 	restart []string   // keys whose change waits for a restart
 }
 
@@ -29,6 +31,12 @@ func (h *health) setStale(err error) {
 	h.stale = err
 }
 
+func (h *health) setBundle(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.bundle = err
+}
+
 // setRestart notes the keys whose change waits for a restart; nil for none.
 func (h *health) setRestart(keys []string) {
 	h.mu.Lock()
@@ -39,7 +47,7 @@ func (h *health) setRestart(keys []string) {
 func (h *health) get() (reason string, restart []string, stale error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.reason, h.restart, h.stale
+	return h.reason, h.restart, errors.Join(h.stale, h.bundle)
 }
 
 // Ready reports whether requests can be decided, and what an operator should know: why not, or
@@ -58,7 +66,7 @@ func (s *Service) Ready() (ready bool, lines []string) {
 		lines = append(lines, reason)
 	}
 	if stale != nil {
-		lines = append(lines, "the newest configuration or policy is not installed, the one before serves on: "+stale.Error())
+		lines = append(lines, "the newest configuration or policy is not installed, the one before serves on: "+oneLine(stale))
 	}
 	if len(restart) > 0 {
 		lines = append(lines, "changed, and taken at the next start only: "+strings.Join(restart, ", "))

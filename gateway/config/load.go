@@ -138,7 +138,7 @@ func defaultState(environ map[string]string) string {
 
 // below makes a path absolute; a relative one is relative to dir.
 func below(dir, path string) string {
-	if path == "" || filepath.IsAbs(path) {
+	if path == "" || filepath.IsAbs(path) || isURL(path) {
 		return path
 	}
 	path = filepath.Join(dir, path)

@@ -81,7 +81,7 @@ func TestDefaultsHoldWhereNothingIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(file)
-	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", State: dir + "/state", Policies: dir + "/policies", Enforce: true,
+	want := Config{Listen: "127.0.0.1:8080", PublicURL: "http://127.0.0.1:8080", State: dir + "/state", Policies: dir + "/policies", PolicyPoll: Duration(30 * time.Second), Enforce: true,
 		Admin: Admin{Listen: "127.0.0.1:8081"}, Identity: Identity{TokenTTL: Duration(5 * time.Minute)},
 		Pins: "firstUse", Guards: Guards{Secrets: true, Hidden: true}, Approvals: Approvals{TTL: Duration(15 * time.Minute)},
 		Audit:  Audit{Inputs: "none", InputBytes: 64 << 10},
@@ -144,7 +144,7 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 		"SALLYPORT_TLS_CLIENT_CA": "/ca", "SALLYPORT_ADMIN_SOCKET": "/sock", "SALLYPORT_IDENTITY_REQUIRE_PROOF": "true", "SALLYPORT_IDENTITY_REQUIRE_PROOF_FOR": "deployer,admin",
 		"SALLYPORT_PINS": "required", "SALLYPORT_GUARDS_SECRETS": "false", "SALLYPORT_GUARDS_HIDDEN": "false", "SALLYPORT_GUARDS_LINK_HOSTS": "example.com,*.example.org",
 		"SALLYPORT_GUARDS_CONTENT": "text,image", "SALLYPORT_GUARDS_CANARIES": "marker-one", "SALLYPORT_GUARDS_CANARY_FILE": "/canaries", "SALLYPORT_APPROVALS_TTL": "1h",
-		"SALLYPORT_AUDIT_INPUTS": "sealed", "SALLYPORT_AUDIT_RECIPIENTS": recipient, "SALLYPORT_AUDIT_INPUT_BYTES": "1MiB"}
+		"SALLYPORT_POLICY_KEY": "/sign.pub", "SALLYPORT_POLICY_CA": "/depot.pem", "SALLYPORT_POLICY_POLL": "9s", "SALLYPORT_AUDIT_INPUTS": "sealed", "SALLYPORT_AUDIT_RECIPIENTS": recipient, "SALLYPORT_AUDIT_INPUT_BYTES": "1MiB"}
 	for _, f := range Fields() {
 		if f.Env != "" && f.Path != "" && values[f.Env] == "" {
 			t.Errorf("%s is not tried", f.Env)
@@ -158,6 +158,7 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{Listen: "0.0.0.0:9", PublicURL: "https://h.example", State: "/s", TLS: TLS{"/c", "/k", "/ca"}, BehindTLS: true, Admin: Admin{"off", "/sock"}, Policies: "/p",
+		PolicyKey: "/sign.pub", PolicyCA: "/depot.pem", PolicyPoll: Duration(9 * time.Second),
 		Identity: Identity{TokenTTL: Duration(2 * time.Minute), RequireProof: true, RequireProofFor: []string{"deployer", "admin"}}, Limits: Limits{1 << 20, 2048, 32, Duration(3 * time.Second), Duration(4 * time.Second), 7}, Servers: cfg.Servers,
 		Pins: "required", Approvals: Approvals{TTL: Duration(time.Hour)}, Audit: Audit{Inputs: "sealed", Recipients: []string{recipient}, InputBytes: 1 << 20},
 		Guards: Guards{LinkHosts: []string{"example.com", "*.example.org"}, Content: []string{"text", "image"}, Canaries: []string{"marker-one"}, CanaryFile: "/canaries"}}

@@ -87,6 +87,7 @@ func fixedChanges(old, now *Config) []string {
 	for _, f := range []struct{ key, old, now string }{
 		{"listen", old.Listen, now.Listen}, {"publicURL", old.PublicURL, now.PublicURL}, {"state", old.State, now.State},
 		{"admin.listen", old.Admin.Listen, now.Admin.Listen}, {"admin.socket", old.Admin.Socket, now.Admin.Socket},
+		{"policyKey", old.PolicyKey, now.PolicyKey},
 		{"tls", old.scheme(), now.scheme()}, {"tls.clientCA", old.TLS.ClientCA, now.TLS.ClientCA},
 		{"audit", old.Audit.text(), now.Audit.text()},
 	} {
@@ -98,7 +99,7 @@ func fixedChanges(old, now *Config) []string {
 }
 
 func keepFixed(old, now *Config) {
-	now.Listen, now.PublicURL, now.State, now.Admin, now.TLS.ClientCA = old.Listen, old.PublicURL, old.State, old.Admin, old.TLS.ClientCA
+	now.Listen, now.PublicURL, now.State, now.Admin, now.TLS.ClientCA, now.PolicyKey = old.Listen, old.PublicURL, old.State, old.Admin, old.TLS.ClientCA, old.PolicyKey
 	now.Audit = old.Audit
 	if old.scheme() != now.scheme() {
 		now.TLS = old.TLS

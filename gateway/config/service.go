@@ -69,6 +69,9 @@ type Service struct {
 	clientCA    atomic.Pointer[x509.CertPool] // nil: clients show no certificate
 	local       atomic.Pointer[[]admin.LocalRule]
 	watch       watchOptions
+
+	fetching    sync.Mutex    // one update of the bundle at a time
+	bundleEvery time.Duration // replaces policyPoll; 0: it holds
 }
 
 // Open makes the parts that cfg names and installs them as a snapshot. The error says why the
@@ -235,6 +238,7 @@ func (s *Service) Run(ctx context.Context) {
 		s.keys.Watch(ctx, keysEvery, func(err error) { s.log.Error("signing keys not read", slog.Any("error", err)) })
 	})
 	both.Go(func() { s.watchInputs(ctx) })
+	both.Go(func() { s.followBundle(ctx) })
 	both.Go(func() { s.grants.keep(ctx, s.log) })
 	both.Wait()
 }

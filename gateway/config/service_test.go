@@ -113,6 +113,7 @@ type installation struct {
 	token string
 
 	environ map[string]string
+	shut    bool // closed by the test itself
 }
 
 const readers = `package mcp.authz
@@ -155,6 +156,9 @@ func (i *installation) open() {
 		i.t.Fatal(err)
 	}
 	i.t.Cleanup(func() {
+		if i.shut {
+			return
+		}
 		if err := i.Close(); err != nil {
 			i.t.Error(err)
 		}
@@ -165,6 +169,15 @@ func (i *installation) open() {
 	i.Start(i.t.Context())
 	if i.token, err = i.Token(i.t.Context(), "dev", "test", "reader"); err != nil {
 		i.t.Fatal(err)
+	}
+}
+
+// close ends the service before the test does.
+func (i *installation) close() {
+	i.t.Helper()
+	i.shut = true
+	if err := i.Close(); err != nil {
+		i.t.Error(err)
 	}
 }
 

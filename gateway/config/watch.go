@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"sallyport/policy"
 )
 
 // watchOptions are how changes are noticed.
@@ -31,7 +33,10 @@ var watchDefaults = watchOptions{notify: true, poll: 2 * time.Second, settle: 50
 func (c *Config) inputs() []string {
 	paths := []string{c.source.file}
 	eachPath(c, func(path *string, input bool) {
-		if input {
+		switch {
+		case path == &c.Policies:
+			paths = append(paths, c.PolicyPlace())
+		case input:
 			paths = append(paths, *path)
 		}
 	})
@@ -172,7 +177,7 @@ func digest(inputs []string) string {
 				fmt.Fprintf(h, "%q missing\n", path)
 				return nil
 			}
-			hidden := path != root && strings.HasPrefix(d.Name(), ".") // as policy.Load sees it
+			hidden := path != root && strings.HasPrefix(d.Name(), ".") && !policy.IsSeal(d.Name()) // as policy.Load sees it
 			if d.IsDir() {
 				if hidden {
 					return fs.SkipDir

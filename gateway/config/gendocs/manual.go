@@ -29,11 +29,11 @@ const head = "# Configuration\n\n" +
 	"- `localhost`, `127.0.0.1` and `[::1]` are one host.\n" +
 	"- The file, the policies, certificates and credentials are watched. A change is built beside what\n" +
 	"  serves and replaces it only when it is sound; otherwise the log and `/readyz` say what is wrong,\n" +
-	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, `admin.socket`, `tls.clientCA`\n" +
-	"  (its name, not what is in it), and whether there is TLS, need a restart.\n" +
-	"- Keys of later versions (`policyKey`) are refused by name: a key that is taken and not\n" +
-	"  obeyed could be what keeps a door shut. Keys of clients are obeyed (`timeout`), passed over with a\n" +
-	"  note (`alwaysLoad`), or refused with what to write instead (`headersHelper`, `disabled`).\n\n" +
+	"  and nothing changes. `listen`, `publicURL`, `state`, `admin.listen`, `admin.socket`, `policyKey`,\n" +
+	"  `tls.clientCA` (their names, not what is in them), and whether there is TLS, need a restart.\n" +
+	"- Keys of clients are obeyed (`timeout`), passed over with a note (`alwaysLoad`), or refused with what\n" +
+	"  to write instead (`headersHelper`, `disabled`): a key that is taken and not obeyed could be what\n" +
+	"  keeps a door shut.\n\n" +
 	"What commands do (`grant create`, `token mint`, …) is in the record of the gateway that runs, which does\n" +
 	"it for them. Where none runs it is in `<state>/audit-acts`, in the same form.\n\n"
 
