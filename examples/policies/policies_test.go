@@ -44,7 +44,7 @@ func TestEveryFolderIsAnExample(t *testing.T) {
 		t.Errorf("folders %q; Names() = %q", dirs, Names())
 	}
 	for _, name := range Names() {
-		for _, file := range []string{"authz.rego", "authz_test.rego", "README.md"} {
+		for _, file := range []string{"authz.rego", "authz_test.rego", "authz_test.yaml", "README.md"} {
 			if _, err := os.Stat(filepath.Join(name, file)); err != nil {
 				t.Errorf("example %s: %v", name, err)
 			}

@@ -42,14 +42,10 @@ func filesOf(t *testing.T, name string) (files map[string][]byte, survivors []by
 
 var all = flag.Bool("all", false, "try every mutant of the examples and not one in ten, as make mutation does")
 
-// judged are the examples whose tests notice every mutant.
-var judged = []string{policies.BreakGlass, policies.BusinessHours, policies.CostBudget, policies.DataResidency, policies.DatabaseReader,
-	policies.ReadOnlyAnalyst, policies.ReleaseEngineer, policies.SubAgent, policies.TicketWriter}
-
 // Every change of an example policy is noticed by the example's own tests, or survivors.txt says
 // why it makes no difference. What that file explains survives indeed.
 func TestExamplesNoticeEveryMutant(t *testing.T) {
-	for _, name := range judged {
+	for _, name := range policies.Names() {
 		t.Run(name, func(t *testing.T) {
 			files, text := filesOf(t, name)
 			explained, err := Survivors(text)

@@ -102,9 +102,9 @@ calls(server, tools) if {
 	input.tool.name in tools
 }
 
-# The type is asked first: in Rego every string is greater than every number.
+# Only a number is between two numbers: in Rego every string is greater than all of them, and what is
+# no number else is smaller.
 within(amount, most) if {
-	is_number(amount)
 	amount > 0
 	amount <= most
 }

@@ -15,6 +15,9 @@ allowed(input_) if {
 	count(authz.deny) == 0 with input as input_
 }
 
+# The rule that allows is asked by itself: the reasons are words, and must not be what protects.
+refused(input_) if not authz.allow with input as input_
+
 read(path) := call("assistant", "files", "read_file", {"path": path})
 
 mail(to) := call("assistant", "mail", "send_mail", {"to": to, "subject": "s", "body": "b"})
@@ -32,16 +35,17 @@ test_assistant_reads_documents if {
 test_nothing_else_is_read if {
 	every path in {
 		"", "/", "/home/dana/.aws/credentials", "documents/roadmap.md", "/documents-old/roadmap.md",
-		"/documents/../home/dana/.aws/credentials", "/documents/..", "/documents/./x", "/documents/.env",
+		"/home/documents/a.md", "/documents/../home/dana/.aws/credentials", "/documents/..", "/documents/./x", "/documents/.env",
 		"/documents/.git/config", "/documents/..\\x", "/documents/%2e%2e/x", "/documents/a\u0000.md",
 		"/documents/hr/..;/x", "/documents/ ../x", "/documents/\uff0e\uff0e/x", "/documents/roadmap.md ",
 		"/documents/\u017fecret.txt", "/documents/Pa\u00dfword.txt", "/documents/\uff53ecret.txt", "/documents/Gr\u00fc\u00dfe.md",
-		"/documents/AWS-Credentials.txt", "/documents/server.pem", "/documents/x\n", "/Documents/roadmap.md",
+		"/documents/my-password.txt", "/documents/id_rsa", "/documents/id_ed25519", "/documents/server.key", "/documents/box.p12", "/documents/box.kdbx",
+		"/documents/secret.txt", "/documents/AWS-Credentials.txt", "/documents/server.pem", "/documents/x\n", "/Documents/roadmap.md",
 		"file:///documents/roadmap.md", "~/documents/roadmap.md", null, 7, ["/documents/roadmap.md"],
 	} {
-		not allowed(read(path))
+		refused(read(path))
 	}
-	not allowed(call("assistant", "files", "read_file", {}))
+	refused(call("assistant", "files", "read_file", {}))
 }
 
 test_a_refused_read_says_why if {
@@ -50,7 +54,7 @@ test_a_refused_read_says_why if {
 }
 
 test_assistant_does_not_write_files if {
-	not allowed(call("assistant", "files", "write_file", {"path": "/documents/roadmap.md"}))
+	refused(call("assistant", "files", "write_file", {"path": "/documents/roadmap.md"}))
 }
 
 test_mail_stays_in_the_company if {
@@ -62,14 +66,14 @@ test_mail_stays_in_the_company if {
 		"dana@example.com\nbcc: x@evil.example", "<dana@example.com>", "@example.com", "dana@example.com ", "dana",
 		null, ["dana@example.com"],
 	} {
-		not allowed(mail(to))
+		refused(mail(to))
 	}
 }
 
 test_mail_has_no_copies if {
 	to := {"to": "dana@example.com", "subject": "s", "body": "b"}
 	every extra in {{"cc": "x@evil.example"}, {"bcc": ["x@evil.example"]}, {"bcc": false}} {
-		not allowed(call("assistant", "mail", "send_mail", object.union(to, extra)))
+		refused(call("assistant", "mail", "send_mail", object.union(to, extra)))
 	}
 }
 
@@ -81,9 +85,11 @@ test_assistant_reads_mail_and_takes_notes if {
 }
 
 test_assistant_never_posts if {
-	not allowed(post("assistant", "https://status.example.com/report"))
-	not allowed(post("assistant", "https://evil.example/"))
-	authz.deny == {"only an operator may post"} with input as post("assistant", "https://status.example.com/report")
+	refused(post("assistant", "https://status.example.com/report"))
+	refused(post("assistant", "https://evil.example/"))
+	every url in ["https://status.example.com/report", "https://evil.example/"] {
+		authz.deny == {"only an operator may post"} with input as post("assistant", url)
+	}
 }
 
 test_operator_posts_to_known_hosts_only if {
@@ -93,18 +99,18 @@ test_operator_posts_to_known_hosts_only if {
 		"https://status.example.com.evil.example/", "https://status.example.com:444/", "//status.example.com/",
 		" https://status.example.com/", "https://evil.example/https://status.example.com/", null,
 	} {
-		not allowed(post("operator", url))
+		refused(post("operator", url))
 	}
 }
 
 test_others_do_nothing if {
-	not allowed(call("guest", "notes", "list_notes", {}))
-	not allowed(call("guest", "files", "read_file", {"path": "/documents/roadmap.md"}))
-	not allowed(object.union(read("/documents/roadmap.md"), {"subject": {"roles": []}}))
+	refused(call("guest", "notes", "list_notes", {}))
+	refused(call("guest", "files", "read_file", {"path": "/documents/roadmap.md"}))
+	refused(object.union(read("/documents/roadmap.md"), {"subject": {"roles": []}}))
 }
 
 test_only_these_servers_and_actions if {
-	not allowed(call("assistant", "other", "read_file", {"path": "/documents/roadmap.md"}))
-	not allowed(object.union(read("/documents/roadmap.md"), {"action": "sampling/createMessage"}))
-	not allowed({"subject": {"roles": ["operator"]}, "action": "resources/read", "resource": {"uri": "file:///x"}, "server": {"name": "files"}})
+	refused(call("assistant", "other", "read_file", {"path": "/documents/roadmap.md"}))
+	refused(object.union(read("/documents/roadmap.md"), {"action": "sampling/createMessage"}))
+	refused({"subject": {"roles": ["operator"]}, "action": "resources/read", "resource": {"uri": "file:///x"}, "server": {"name": "files"}})
 }

@@ -143,8 +143,10 @@ func TestServingOnFollowsThePolicyAndTellsOfCalls(t *testing.T) {
 	r.until(t, "18. ALLOW   notes.list_notes")
 
 	policy := "package mcp.authz\n\nallow := false\n\ndeny contains \"closed for today\"\n"
-	if err := os.Remove(filepath.Join(cfg.Policies, "authz_test.rego")); err != nil {
-		t.Fatal(err)
+	for _, tests := range []string{"authz_test.rego", "authz_test.yaml"} {
+		if err := os.Remove(filepath.Join(cfg.Policies, tests)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := os.WriteFile(filepath.Join(cfg.Policies, "authz.rego"), []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
