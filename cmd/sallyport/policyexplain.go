@@ -14,43 +14,61 @@ import (
 )
 
 func (a *app) newPolicyExplain() *cobra.Command {
-	cmd := &cobra.Command{Use: "explain --input FILE", Short: "Say why a decision is what it is, and what would be allowed", Args: cobra.NoArgs,
+	cmd := &cobra.Command{Use: "explain ID | --input FILE", Short: "Say why a decision is what it is, and what would be allowed", Args: cobra.MaximumNArgs(1),
 		Long: "Decides once more and says which rules held, which nearly did and at which condition they\n" +
 			"ended, and, where the answer is no, what arguments would be allowed.\n\n" +
+			"ID is that of a recorded decision; its beginning is enough. Where the record holds the input\n" +
+			"(audit.inputs) it is decided once more; else this says what the record has, and what the roles\n" +
+			"may do with the tool. A refusal that was not the policy's is told from one that was.\n\n" +
 			"--input names a JSON document as `policy schema` describes it; - is standard input. Where\n" +
 			"it gives no request.time, it is now. Exits 3 when the decision is a refusal."}
 	input := cmd.Flags().String("input", "", "explain the decision about the question in `FILE`")
 	dir := cmd.Flags().String("policies", "", "policy directory `DIR`; default: that of the configuration, or ./policies")
+	log := logFlag(cmd)
+	identity := cmd.Flags().String("identity", "", "`FILE` of age identities that open sealed inputs")
 	asJSON := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		is, err := asJSON()
 		if err != nil {
 			return err
 		}
-		if *input == "" {
-			return errUsage{"name what to explain: --input FILE"}
+		if (*input == "") == (len(args) == 0) {
+			return errUsage{"name what to explain: the ID of a decision, or --input FILE"}
 		}
-		in, err := a.readInput(*input)
-		if err != nil {
-			return err
+		var in *policy.Input
+		if *input != "" {
+			if in, err = a.readInput(*input); err != nil {
+				return err
+			}
 		}
 		g, err := a.loadPolicies(cmd.Context(), *dir)
 		if err != nil {
 			return err
 		}
 		defer g.Close()
+		if in == nil {
+			x, err := a.explainRecorded(cmd.Context(), g, *log, args[0], *identity)
+			if err != nil {
+				return err
+			}
+			return orElse(printAs(a, is, x, a.printExplained), func() error { return no(x.refused()) })
+		}
 		x, err := workbench.Explain(cmd.Context(), g, in)
 		if err != nil {
 			return err
 		}
-		if is {
-			err = a.printJSON(x)
-		} else {
-			err = x.Text(a.out)
-		}
-		return orElse(err, func() error { return no(!x.Allow) })
+		text := func(x *workbench.Explanation) error { return x.Text(a.out) }
+		return orElse(printAs(a, is, x, text), func() error { return no(!x.Allow) })
 	}
 	return cmd
+}
+
+// printAs prints a result as JSON, or as text does.
+func printAs[T any](a *app, asJSON bool, x T, text func(T) error) error {
+	if asJSON {
+		return a.printJSON(x)
+	}
+	return text(x)
 }
 
 // loadPolicies loads the directory that is named, or that of the installation.

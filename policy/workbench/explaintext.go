@@ -77,15 +77,28 @@ func (x *Explanation) near(p *printer) {
 	}
 }
 
+// Text writes for a person what could be allowed.
+func (c *Could) Text(w io.Writer) error {
+	p := &printer{w: w}
+	c.ways(p, "  - refused whatever is asked")
+	return p.err
+}
+
 func (c *Could) text(p *printer) {
 	if c == nil {
 		return
 	}
+	if !c.Hidden {
+		p.line("\narguments that would be allowed:")
+	}
+	c.ways(p, "\nhidden: no arguments would be allowed")
+}
+
+func (c *Could) ways(p *printer, none string) {
 	if c.Hidden {
-		p.line("\nhidden: no arguments would be allowed")
+		p.line("%s", none)
 		return
 	}
-	p.line("\narguments that would be allowed:")
 	for i, w := range c.Ways {
 		if i == mostWays {
 			p.line("  and %d more ways; -o json has them all", len(c.Ways)-mostWays)
