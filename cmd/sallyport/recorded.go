@@ -141,7 +141,7 @@ func (r *record) recorded(e *reader.Entry, doc []byte, missing string) workbench
 	rec := &e.Record
 	out := workbench.Recorded{Seq: rec.Seq, Time: rec.Time, ID: rec.ID, Phase: rec.Phase, Method: rec.Method, Server: rec.Server, Tool: rec.Tool,
 		ToolDigest: rec.ToolDigest, Subject: rec.Subject, Client: rec.Client, Grant: rec.Grant, Task: rec.Task, Roles: rec.Roles,
-		Decision: rec.Decision, Code: rec.Code, PolicyAllow: rec.PolicyAllow, Reasons: rec.Reasons, Rules: rec.Rules, Obligations: rec.Obligations,
+		Decision: rec.Decision, Code: rec.Code, PolicyAllow: rec.PolicyAllow, Advised: rec.Advisory != nil && !rec.Advisory.Allow, Reasons: rec.Reasons, Rules: rec.Rules, Obligations: rec.Obligations,
 		Revision: rec.PolicyRevision, LabelsBefore: rec.LabelsBefore, LabelsAfter: rec.LabelsAfter, Detail: rec.Detail,
 		Input: doc, Missing: missing, Arguments: rec.Arguments}
 	if r.digest == nil || missing == workbench.MissingNewer {

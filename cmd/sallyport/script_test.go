@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	holds FILE TEXT      wait until a file has TEXT in it
 //	call URL TOKEN TOOL  call a tool of the gateway; its text is the standard output
 //	agekey FILE NAME     an age identity, and its recipient into a variable
+//	traffic URL TOKEN TOOL N ARGUMENTS  call it N times, $i in the arguments being the number; the texts are the standard output
 //	follows URL TOKEN TOOL TEXT  call the tool until its text is TEXT
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -52,7 +53,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"upstream": startUpstream, "freeport": freeport, "taken": taken, "ready": ready,
-			"get": get1, "agekey": agekey, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
+			"get": get1, "agekey": agekey, "traffic": traffic, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
 		},
 		RequireExplicitExec: true,
 	})
@@ -185,9 +186,11 @@ func follows(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-func callTool(url, token, tool string) (string, error) {
-	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":{},`+
-		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, tool)
+func callTool(url, token, tool string) (string, error) { return callWith(url, token, tool, "{}") }
+
+func callWith(url, token, tool, arguments string) (string, error) {
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":%q,"arguments":%s,`+
+		`"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}`, tool, arguments)
 	req, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body)) // a test
 	if err != nil {
 		return "", err

@@ -15,7 +15,7 @@ func (r *Recorded) flagged() string {
 	switch {
 	case r.Code == "invalid_output":
 		return "an answer was withheld"
-	case r.PolicyAllow != nil && *r.PolicyAllow && (r.Decision == "would_deny" || r.Phase == "refusal" && r.Code == "denied"):
+	case r.PolicyAllow != nil && *r.PolicyAllow && (r.Decision == "would_deny" && !r.Advised || r.Phase == "refusal" && r.Code == "denied"):
 		return "a guard or an obligation refused a call that the policy allows"
 	case r.Phase != "outcome" || r.Code != "ok" || r.Detail == "":
 		return ""

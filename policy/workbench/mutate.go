@@ -174,6 +174,9 @@ func (r *Rule) mutants() []variant {
 			items[i] = nil
 		}
 		add("array", "with more items than were seen", items)
+		if *r.Most > 0 && !slices.Contains(r.Items.Types, "string") {
+			add("array", "with an item that was never seen", []any{r.Items.unseen()})
+		}
 	}
 	add("string", "with a text that was never seen", r.unseen())
 	if r.Min != nil {

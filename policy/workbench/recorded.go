@@ -25,6 +25,7 @@ type Recorded struct {
 
 	Decision, Code string
 	PolicyAllow    *bool // what the policy itself said; nil where the record does not tell
+	Advised        bool  // rules that are not enforced would refuse it
 	Reasons, Rules []string
 	Obligations    []json.RawMessage
 	Revision       string // of the policy that decided

@@ -153,6 +153,12 @@ func TestSuggestNeverLearnsFromFlaggedCalls(t *testing.T) {
 			}
 			return rs
 		}, "it would have been refused"},
+		{"a rule that is not enforced would refuse it", func(rs []Recorded) []Recorded {
+			for i := range rs {
+				rs[i].Decision, rs[i].Advised = "would_deny", true
+			}
+			return rs
+		}, "it would have been refused"},
 		{"an answer with a secret, later", func(rs []Recorded) []Recorded {
 			return append(rs, Recorded{Phase: "outcome", ID: rs[0].ID, Code: "ok", Grant: "g", Detail: "1 secret redacted (aws)", Time: rs[0].Time})
 		}, "its task was flagged"},
