@@ -31,6 +31,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 	everything := map[string]bool{}
 	for round := range 3 {
 		acknowledged := killAfter(t, child(t, dir), 300*(round+1))
+		noAlarm(t, dir) // also before a start has mended what was left
 		l := open(t, dir, Options{})
 		if err := l.Decide(t.Context(), decision(fmt.Sprint("round", round))); err != nil {
 			t.Fatal(err)
@@ -38,6 +39,7 @@ func TestKilledWriterLosesNothing(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
+		noAlarm(t, dir)
 		count := map[string]int{}
 		for _, r := range lines(t, dir) { // no number twice, none left out
 			count[r.ID]++

@@ -180,6 +180,7 @@ func TestDiskTroubleRefusesAndRecovers(t *testing.T) {
 					t.Errorf("a file whose sync had failed was synced again %d times", n)
 				}
 				checkTrouble(t, dir, name == "sync and truncate")
+				noAlarm(t, dir)
 			})
 		})
 	}
@@ -236,6 +237,10 @@ func TestNumbersOfAFailedWriteAreNotGivenAgain(t *testing.T) {
 		if len(got) != 3 || got[0].Seq != 1 || got[1].Seq != 3 || got[2].Seq != 4 || got[2].ID != "three" {
 			t.Errorf("records %+v; want seq 1, then repair 3 and three 4", got)
 		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		noAlarm(t, dir)
 		if want := "the record could be written again; the calls counted here were refused; the numbers 2 to 2 were acknowledged to nobody"; len(got) > 1 && got[1].Detail != want {
 			t.Errorf("repair says %q; want %q", got[1].Detail, want)
 		}

@@ -109,6 +109,7 @@ func fillAndRecover(t *testing.T, dir string, want error, makeRoom func()) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
+	noAlarm(t, dir)
 	count, repairs := map[string]int{}, 0
 	for _, r := range linesLoose(t, dir) {
 		count[r.ID]++

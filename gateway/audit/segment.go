@@ -37,7 +37,7 @@ type segment struct {
 // Where a segment stands there both plain and compressed, the plain one is it: the other may not
 // be whole.
 func segments(dir string) ([]segment, error) {
-	entries, err := os.ReadDir(dir)
+	entries, err := steadyDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list audit segments: %w", err)
 	}
@@ -53,20 +53,54 @@ func segments(dir string) ([]segment, error) {
 		if err != nil {
 			continue
 		}
-		info, err := e.Info()
-		if err != nil {
-			return nil, fmt.Errorf("list audit segments: %w", err)
-		}
-		s := segment{path: filepath.Join(dir, e.Name()), name: e.Name(), first: first, size: info.Size(), damaged: damaged, packed: packed}
-		if err := private(s.path, info, 0o600); err != nil {
+		s := segment{path: filepath.Join(dir, e.Name()), name: e.Name(), first: first, size: e.Size(), damaged: damaged, packed: packed}
+		if err := private(s.path, e, 0o600); err != nil {
 			return nil, err
 		}
 		out = append(out, s)
 	}
 	slices.SortFunc(out, func(a, b segment) int { return strings.Compare(a.name, b.name) })
+	plain := ""
 	return slices.DeleteFunc(out, func(s segment) bool {
-		return s.packed && slices.ContainsFunc(out, func(o segment) bool { return o.first == s.first && !o.packed && !o.damaged })
+		if !s.packed && !s.damaged {
+			plain = s.name
+		}
+		return s.packed && s.name == plain+packedSuffix // which sorts behind
 	}), nil
+}
+
+// steadyDir lists a directory until two lists agree: one alone may have neither the old nor the
+// new name of a file that is compressed just then.
+func steadyDir(dir string) (list []fs.FileInfo, err error) {
+	names := func(list []fs.FileInfo) (out []string) {
+		for _, e := range list {
+			out = append(out, e.Name())
+		}
+		return out
+	}
+	const tries = 100
+	for range tries {
+		before := names(list)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, err
+		}
+		list = list[:0]
+		for _, e := range entries {
+			info, err := e.Info()
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // and is in no other list
+			}
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, info)
+		}
+		if len(list) == 0 || slices.Equal(names(list), before) {
+			return list, nil
+		}
+	}
+	return nil, fmt.Errorf("%s does not come to rest", dir)
 }
 
 // open reads the segment's lines, compressed or not. One that was compressed since it was listed

@@ -41,9 +41,9 @@ func (v *verification) parts() ([]part, error) {
 	for i := range gone {
 		out = append(out, gone[i].part())
 	}
-	for i := len(out) - 1; i >= 0; i-- {
-		if out[i].pruned == nil && out[i].size > 0 {
-			out[i].last = true
+	for i := len(out) - 1; i >= 0 && out[i].pruned == nil; i-- {
+		out[i].last = true // an empty one may have lines by the time it is read
+		if out[i].size > 0 {
 			break
 		}
 	}
