@@ -91,6 +91,7 @@ func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input
 	}
 	x.note(d)
 	x.advised(d)
+	x.compare(in, housekeeping(call.msg), d)
 	if !housekeeping(call.msg) {
 		x.keep(in, d, err)
 	}

@@ -52,6 +52,8 @@ type Gateway struct {
 	schemas   schemas
 	inputs    Inputs
 	mostInput int
+	shadow    shadow
+	counts    counts
 
 	farewells chan struct{} // holds one for each server that is being told of a session's end
 	now       func() time.Time

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -30,6 +29,7 @@ func (x *exchange) keep(in *policy.Input, d policy.Decision, err error) {
 	doc, missing := x.document(in)
 	if missing != "" {
 		x.rec.InputMissing = missing
+		x.g.counts.inputsMissing.Add(1)
 		return
 	}
 	x.rec.Replayable = len(x.rec.InputErased) == 0
@@ -50,14 +50,6 @@ func (x *exchange) advised(d policy.Decision) {
 	if d.Allow && !a.Allow {
 		x.rec.Decision = wouldDeny
 	}
-}
-
-func raws(list []policy.Obligation) []json.RawMessage {
-	out := make([]json.RawMessage, 0, len(list))
-	for _, o := range list {
-		out = append(out, o.Raw)
-	}
-	return out
 }
 
 // document is the question as it may be kept, or why it may not.

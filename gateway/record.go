@@ -21,13 +21,23 @@ func (x *exchange) record(ctx context.Context) error {
 		return &Error{Code: CodeUnaudited, Public: "the decision cannot be recorded, so the call is not made", Err: err}
 	}
 	x.decided = true
+	x.countDecision()
 	forgetQuestion(&x.rec)
 	return nil
+}
+
+func (x *exchange) countDecision() {
+	if x.rec.Decision == wouldDeny {
+		x.g.counts.wouldDeny.Add(1)
+	}
 }
 
 // outcome records what came of a request that went upstream, or that it went nowhere. Nobody
 // waits for it; a record that finds no room is counted by the recorder.
 func (x *exchange) outcome(code, detail string) {
+	if !x.decided {
+		x.countDecision()
+	}
 	rec := x.rec
 	rec.Phase = audit.PhaseRefusal
 	if x.decided || code == "ok" { // the gateway's own answers reach no upstream, and are no refusal

@@ -182,6 +182,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 		d, err := snap.Policy.Decide(r.ctx, in)
 		question.note(d)
 		question.advised(d)
+		question.compare(in, false, d)
 		question.keep(in, d, err)
 		if refusal = question.verdict(d, err); refusal == nil {
 			refusal = question.uncounted()

@@ -97,6 +97,7 @@ func (l Limits) orDefault() Limits {
 type Snapshot struct {
 	Verifier  Verifier
 	Policy    Decider
+	Shadow    Decider // decides beside Policy and changes nothing; nil: nobody does
 	Servers   map[string]*Server
 	Door      *guard.Door           // judges what comes back
 	Secrets   *secrets.Scanner      // looks for secrets on their way to a sink; nil: nobody does

@@ -41,6 +41,7 @@ func (c *Config) check(p *problems) {
 	c.checkGuards(p)
 	c.checkIdentity(p)
 	c.checkAudit(p)
+	c.checkShadow(p)
 }
 
 const adminOff = "off"

@@ -52,6 +52,11 @@ type Config struct {
 	// messages and tokens. For trying out a policy.
 	Enforce bool `yaml:"enforce" env:"ENFORCE" default:"true"`
 
+	// Directory of a second policy that decides beside the first and changes nothing: where it decides
+	// otherwise, the record has a line of phase `shadow`. Watched like `policies`; one that does not load
+	// stops nothing.
+	Shadow string `yaml:"shadow" env:"SHADOW" kind:"path"`
+
 	// Tokens, and who may have one.
 	Identity Identity `yaml:"identity" envPrefix:"IDENTITY_"`
 

@@ -58,7 +58,7 @@ func (c *Config) starter(err error) string {
 // read, and what decides what is allowed or run, which nobody else may change. Paths are absolute.
 func (c *Config) Own() (secret, deciding []string) {
 	secret = []string{c.State, c.TLS.Key, c.Guards.CanaryFile}
-	deciding = []string{c.source.file, c.PolicyPlace(), c.PolicyKey, c.PolicyCA, c.TLS.Cert, c.TLS.ClientCA}
+	deciding = []string{c.source.file, c.PolicyPlace(), c.PolicyKey, c.PolicyCA, c.Shadow, c.TLS.Cert, c.TLS.ClientCA}
 	for _, f := range c.Identity.Federation {
 		deciding = append(deciding, f.JWKSFile, f.CA)
 	}

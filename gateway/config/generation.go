@@ -20,6 +20,7 @@ import (
 type generation struct {
 	cfg     *Config
 	policy  *policy.Generation
+	shadow  *policy.Generation // nil: there is none, or it has never loaded
 	servers map[string]*behind
 	outside *federate.Federation
 	clients *x509.CertPool
@@ -55,6 +56,7 @@ func (s *Service) build(ctx context.Context, cfg *Config) (*generation, error) {
 	if next.policy, err = cfg.LoadPolicies(ctx); err != nil {
 		return nil, err
 	}
+	next.shadow = s.loadShadow(ctx, cfg)
 	if next.clients, err = cfg.clientCA(); err != nil {
 		return nil, err
 	}
@@ -158,6 +160,9 @@ func (s *Service) snapshot(g *generation) *gateway.Snapshot {
 			Depth: cfg.Limits.Depth, BodyTimeout: cfg.Limits.BodyTimeout.Std(), ConcurrentPerGrant: cfg.Limits.ConcurrentPerGrant},
 		RecordOnly: !cfg.Enforce, RequireProof: cfg.Identity.RequireProof, RequireProofFor: cfg.Identity.RequireProofFor,
 		Approved: s.measures.Approved, Rules: g.rules, Door: g.door, Secrets: g.secrets, Canaries: !cfg.Guards.Secrets}
+	if g.shadow != nil { // else a Decider that is not nil and holds nothing
+		snap.Shadow = g.shadow
+	}
 	for name, b := range g.servers {
 		snap.Servers[name] = b.server
 		if cfg.Upstream != "" { // the sidecar form: one server, names unchanged

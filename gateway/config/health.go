@@ -17,6 +17,7 @@ type health struct {
 	stale   error      // why the newest inputs are not installed
 	bundle  error      // why the URL of the policies has brought nothing
 	restart []string   // keys whose change waits for a restart
+	shadow  error      // why the newest shadow policies are not asked
 }
 
 func (h *health) set(reason string) {
@@ -44,6 +45,18 @@ func (h *health) setRestart(keys []string) {
 	h.restart = keys
 }
 
+func (h *health) setShadow(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.shadow = err
+}
+
+func (h *health) shadowErr() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.shadow
+}
+
 func (h *health) get() (reason string, restart []string, stale error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -68,6 +81,9 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	if stale != nil {
 		lines = append(lines, "the newest configuration or policy is not installed, the one before serves on: "+oneLine(stale))
 	}
+	if err := s.health.shadowErr(); err != nil {
+		lines = append(lines, "the newest shadow policies are not asked: "+err.Error())
+	}
 	if len(restart) > 0 {
 		lines = append(lines, "changed, and taken at the next start only: "+strings.Join(restart, ", "))
 	}
@@ -86,11 +102,11 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	return ready, lines
 }
 
-// AdminHandler serves /healthz and /readyz and nothing else.
+// AdminHandler serves /healthz, /readyz and /metrics and nothing else.
 func (s *Service) AdminHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
-			http.Error(w, "404: here are /healthz and /readyz", http.StatusNotFound)
+		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && r.URL.Path != "/metrics" {
+			http.Error(w, "404: here are /healthz, /readyz and /metrics", http.StatusNotFound)
 			return
 		}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -102,6 +118,10 @@ func (s *Service) AdminHandler() http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		if r.URL.Path == "/healthz" {
 			_, _ = w.Write([]byte("ok\n")) // an error means that the client has gone
+			return
+		}
+		if r.URL.Path == "/metrics" {
+			_, _ = w.Write(s.metrics()) // likewise
 			return
 		}
 		ready, lines := s.Ready()

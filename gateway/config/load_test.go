@@ -138,7 +138,7 @@ func TestTheSidecarNeedsNoFile(t *testing.T) {
 func TestEveryScalarHasAVariable(t *testing.T) {
 	file := write(t, "sallyport.yaml", minimal+"listen: 127.0.0.1:1\nlimits: {depth: 10}\n")
 	values := map[string]string{"SALLYPORT_LISTEN": "0.0.0.0:9", "SALLYPORT_PUBLIC_URL": "https://H.example/", "SALLYPORT_STATE": "/s", "SALLYPORT_TLS_CERT": "/c",
-		"SALLYPORT_TLS_KEY": "/k", "SALLYPORT_BEHIND_TLS": "true", "SALLYPORT_ADMIN_LISTEN": "off", "SALLYPORT_POLICIES": "/p", "SALLYPORT_ENFORCE": "false",
+		"SALLYPORT_TLS_KEY": "/k", "SALLYPORT_BEHIND_TLS": "true", "SALLYPORT_ADMIN_LISTEN": "off", "SALLYPORT_POLICIES": "/p", "SALLYPORT_SHADOW": "/next", "SALLYPORT_ENFORCE": "false",
 		"SALLYPORT_IDENTITY_TOKEN_TTL": "2m", "SALLYPORT_LIMITS_REQUEST_BYTES": "1MiB", "SALLYPORT_LIMITS_RESULT_BYTES": "2048", "SALLYPORT_LIMITS_DEPTH": "32",
 		"SALLYPORT_LIMITS_CALL_TIMEOUT": "3s", "SALLYPORT_LIMITS_BODY_TIMEOUT": "4s", "SALLYPORT_LIMITS_CONCURRENT_PER_GRANT": "7",
 		"SALLYPORT_TLS_CLIENT_CA": "/ca", "SALLYPORT_ADMIN_SOCKET": "/sock", "SALLYPORT_IDENTITY_REQUIRE_PROOF": "true", "SALLYPORT_IDENTITY_REQUIRE_PROOF_FOR": "deployer,admin",
@@ -157,7 +157,7 @@ func TestEveryScalarHasAVariable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Listen: "0.0.0.0:9", PublicURL: "https://h.example", State: "/s", TLS: TLS{"/c", "/k", "/ca"}, BehindTLS: true, Admin: Admin{"off", "/sock"}, Policies: "/p",
+	want := Config{Listen: "0.0.0.0:9", PublicURL: "https://h.example", State: "/s", TLS: TLS{"/c", "/k", "/ca"}, BehindTLS: true, Admin: Admin{"off", "/sock"}, Policies: "/p", Shadow: "/next",
 		PolicyKey: "/sign.pub", PolicyCA: "/depot.pem", PolicyPoll: Duration(9 * time.Second),
 		Identity: Identity{TokenTTL: Duration(2 * time.Minute), RequireProof: true, RequireProofFor: []string{"deployer", "admin"}}, Limits: Limits{1 << 20, 2048, 32, Duration(3 * time.Second), Duration(4 * time.Second), 7}, Servers: cfg.Servers,
 		Pins: "required", Approvals: Approvals{TTL: Duration(time.Hour)}, Audit: Audit{Inputs: "sealed", Recipients: []string{recipient}, InputBytes: 1 << 20},

@@ -337,7 +337,7 @@ func TestTheOperatorsListenerServesHealthAndNothingElse(t *testing.T) {
 		i.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
 		return w.Code, w.Body.String()
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/": 404, "/mcp": 404, "/metrics": 404, "/debug/pprof/": 404, "/.well-known/jwks.json": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/": 404, "/mcp": 404, "/metrics": 200, "/debug/pprof/": 404, "/.well-known/jwks.json": 404} {
 		if code, _ := get(http.MethodGet, path); code != want {
 			t.Errorf("%s → %d; want %d", path, code, want)
 		}
