@@ -93,6 +93,7 @@ var rooms = []room{
 	{
 		path:   "sallyport/gateway/audit/reader",
 		ours:   []string{"sallyport/gateway/audit"},
+		others: []string{"golang.org/x/mod/sumdb/..."},
 		barred: []string{"net", "net/http", "os/exec"},
 		reason: "a record is judged on machines that have nothing but it",
 	},

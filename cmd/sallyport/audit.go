@@ -14,7 +14,8 @@ import (
 )
 
 func (a *app) newAudit() *cobra.Command {
-	return group("audit", "The record: find a decision, show it, follow it", a.newAuditSearch(), a.newAuditShow(), a.newAuditTail())
+	return group("audit", "The record: find a decision, show it, prove it, follow it, verify all of it", a.newAuditSearch(), a.newAuditShow(), a.newAuditTail(),
+		a.newAuditVerify(), a.newAuditProve(), a.newAuditVerifyProof(), a.newAuditCheckpoint(), a.newAuditKey())
 }
 
 // Directories of the record below the state directory.

@@ -16,7 +16,9 @@ func (a *app) newAuditShow() *cobra.Command {
 	cmd := &cobra.Command{Use: "show ID", Short: "One decision as a certificate: who, what, by which rule, and what came of it", Args: cobra.ExactArgs(1),
 		Long: "Prints all that the record has of one decision. The ID is in the answer to a denied call, in the\n" +
 			"gateway's log and in `sallyport audit search`; its beginning is enough where no other begins so.\n" +
-			"With -o json the records stand as they are in the log. Exits 3 when there is no such decision."}
+			"Below it stands whether the lines are those that the tree of the newest checkpoint has.\n\n" +
+			"With -o json the records stand as they are in the log. Exits 3 when there is no such decision, or\n" +
+			"when a line of it was changed."}
 	log := logFlag(cmd)
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
@@ -33,18 +35,22 @@ func (a *app) newAuditShow() *cobra.Command {
 			return err
 		}
 		if is {
-			return a.printJSON(c)
+			err = a.printJSON(c)
+		} else {
+			err = a.printf("%s", c.text())
 		}
-		return a.printf("%s", c.text())
+		return orElse(err, func() error { return no(c.changed()) })
 	}
 	return cmd
 }
 
 // certified is what the record has of one decision.
 type certified struct {
-	ID      string            `json:"id"`
-	Log     string            `json:"log"` // directory
-	Records []certifiedRecord `json:"records"`
+	ID         string                `json:"id"`
+	Log        string                `json:"log"` // directory
+	Records    []certifiedRecord     `json:"records"`
+	Checkpoint *certifyingCheckpoint `json:"checkpoint,omitempty"` // that the proofs are about
+	Verifies   bool                  `json:"verifies"`             // each record is in the tree of the checkpoint, which the key has signed
 }
 
 // certifiedRecord is one record of a decision, whole.
@@ -54,7 +60,10 @@ type certifiedRecord struct {
 	Newer  []string        `json:"newer,omitempty"` // what a newer version has written and this one does not know
 	Record json.RawMessage `json:"record"`
 
-	record audit.Record
+	Leaf  *int64 `json:"leaf,omitempty"` // index in the tree, where the line is proved to be
+	Proof string `json:"proof"`          // that it is, or why that is not proved
+
+	entry reader.Entry
 }
 
 // findDecision looks into each log for the decision whose id is, or begins as, id.
@@ -116,15 +125,16 @@ func unknownID(id, near string) string {
 func certify(dir string, found reader.Found) *certified {
 	c := &certified{ID: found.IDs[0], Log: dir}
 	for _, e := range found.Entries {
-		c.Records = append(c.Records, certifiedRecord{File: e.File, Line: e.Line, Newer: e.Newer, Record: e.Raw, record: e.Record})
+		c.Records = append(c.Records, certifiedRecord{File: e.File, Line: e.Line, Newer: e.Newer, Record: e.Raw, entry: e})
 	}
+	c.prove()
 	return c
 }
 
 // text is the certificate for a person at three in the morning.
 func (c *certified) text() string {
-	first := &c.Records[0].record
-	last := &c.Records[len(c.Records)-1].record
+	first := &c.Records[0].entry.Record
+	last := &c.Records[len(c.Records)-1].entry.Record
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "%s: %s\n\n", c.ID, verdict(first, last)) // to memory
 	field := func(name, value string) {
@@ -147,24 +157,30 @@ func (c *certified) text() string {
 	field("grant", grantOf(first))
 	field("tool", plain(first.ToolDigest))
 	field("arguments", arguments(first))
+	field("input", inputOf(first))
 	field("policy", plain(first.PolicyRevision))
 	fields("rules", first.Rules)
 	fields("reasons", last.Reasons)
 	fields("obligations", texts(first.Obligations))
 	field("labels", labels(first, last))
 	for i := range c.Records {
-		if r := &c.Records[i].record; r.Phase != audit.PhaseDecision {
+		if r := &c.Records[i].entry.Record; r.Phase != audit.PhaseDecision {
 			field(r.Phase, outcome(r))
 		}
 	}
 	field("trace", plain(first.TraceID))
 	field("detail", plain(last.Detail))
 	for i, r := range c.Records {
-		field([]string{"record", ""}[min(i, 1)], fmt.Sprintf("%s line %d, number %d, %s", r.File, r.Line, r.record.Seq, orDash(r.record.Phase)))
+		field([]string{"record", ""}[min(i, 1)], fmt.Sprintf("%s line %d, number %d, %s", r.File, r.Line, r.entry.Record.Seq, orDash(r.entry.Record.Phase)))
 		if len(r.Newer) > 0 {
 			field("", "made by a newer version, which has "+plain(strings.Join(r.Newer, ", "))+" that this one does not know; -o json prints it whole")
 		}
 	}
+	if p := c.Checkpoint; p != nil {
+		field("checkpoint", fmt.Sprintf("%d records, root %s", p.Size, p.Root))
+		field("signed by", fmt.Sprintf("%s, which verifies", p.Key))
+	}
+	fields("proof", c.proofs())
 	return b.String()
 }
 
@@ -221,6 +237,17 @@ func arguments(r *audit.Record) string {
 		return plain(string(r.Arguments)) + " (" + r.ArgumentsDigest + ")"
 	}
 	return plain(r.ArgumentsDigest)
+}
+
+// inputOf says where the policy's input is.
+func inputOf(r *audit.Record) string {
+	switch {
+	case r.Input != nil:
+		return fmt.Sprintf("recorded, %d bytes: sallyport policy explain %s", len(r.Input), r.ID)
+	case r.InputSealed != "":
+		return fmt.Sprintf("sealed with key %s: sallyport policy explain %s --identity FILE", plain(r.InputKey), r.ID)
+	}
+	return plain(r.InputMissing)
 }
 
 func labels(first, last *audit.Record) string {

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +23,10 @@ type FollowOptions struct {
 }
 
 // Follow yields the lines of the log in dir and then each that is written, without loss or
-// repetition, over the rotation and the compression of segments, until ctx ends. Errors are those of
-// [All]; after one that is not [Told] it ends.
+// repetition, over the rotation and the compression of segments, until ctx ends. Where the log has a
+// tree, a line is yielded once a checkpoint covers it: what a failing disk takes back was in none.
+// With Once there is nothing to wait for, and all whole lines are yielded. Errors are those of [All];
+// after one that is not [Told] it ends.
 func Follow(ctx context.Context, dir string, o FollowOptions) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		f := follower{dir: dir, o: o, first: o.From.First, line: 1, skip: o.From.Line - 1, yield: yield}
@@ -50,10 +53,17 @@ type follower struct {
 	line  int    // the next one's number
 	off   int64  // bytes of the segment in front of it, uncompressed
 	skip  int    // lines of the first segment that are not wanted
+
+	waited int // turns since a line was last yielded, while there are some that no checkpoint covers
 }
 
 // turn reads what is there, and returns false when no more is wanted or can be had.
 func (f *follower) turn() bool {
+	final, err := readFinal(f.dir, f.o.Once) // before the segments: what is signed then is in them
+	if err != nil {
+		f.yield(Entry{}, err)
+		return false
+	}
 	list, err := segments(f.dir)
 	if err != nil {
 		f.yield(Entry{}, err)
@@ -64,65 +74,84 @@ func (f *follower) turn() bool {
 			continue
 		}
 		if s.first > f.first {
+			if f.line > 1 && !f.yield(Entry{}, fmt.Errorf("segment %020d: %w after line %d of it was read", f.first, ErrGone, f.line-1)) {
+				return false
+			}
 			f.first, f.line, f.off, f.skip = s.first, 1, 0, 0
 		}
 		// What follows a segment was begun after it was closed. So what is unfinished in it stays so.
 		closed := i+1 < len(list)
-		if !f.read(s, closed) {
+		done, more := f.read(s, final.of(s.first), closed)
+		if !more {
 			return false
 		}
+		if !done {
+			return true
+		}
 		if closed || s.damaged {
-			f.first, f.line, f.off, f.skip = s.first+1, 1, 0, 0 // done with it
+			f.first, f.line, f.off, f.skip = s.first+1, 1, 0, 0
 		}
 	}
 	return true
 }
 
-// read yields the lines of the segment from the place on.
-func (f *follower) read(s segment, closed bool) bool {
+// wait tells who looks on why nothing comes.
+func (f *follower) wait(at Entry) bool {
+	const told = 20 // turns, some seconds; a gateway that runs signs once a second
+	if f.waited++; f.waited != told {
+		return true
+	}
+	return f.yield(at, fmt.Errorf("%s and what follows: %w; it is shown when a gateway that runs, or its next start, has signed one", at.At(), ErrUncovered))
+}
+
+// read yields the lines of the segment from the place on, as far as they are final. It is done when
+// there are no more; more is false when none are wanted or can be had.
+func (f *follower) read(s segment, final bound, closed bool) (done, more bool) {
 	if s.damaged {
-		return f.yield(Entry{File: s.name}, fmt.Errorf("%s: %w as damaged and is not read", s.name, ErrAside))
+		return true, f.yield(Entry{File: s.name}, fmt.Errorf("%s: %w as damaged and is not read", s.name, ErrAside))
 	}
 	file, err := s.open()
-	if errors.Is(err, fs.ErrNotExist) && !closed {
-		return true // a failure has removed it; its successor comes
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, true // a failure has removed it, or an operator meanwhile: the next look tells
+	}
+	if err == nil {
+		defer func() { _ = file.Close() }() // only read
+		err = pass(file, f.off)
 	}
 	if err != nil {
-		f.yield(Entry{File: s.name}, err)
-		return false
-	}
-	defer func() { _ = file.Close() }() // only read
-	if err := pass(file, f.off); err != nil {
 		f.yield(Entry{File: s.name, Line: f.line}, fmt.Errorf("read %s:%d: %w", s.name, f.line, err))
-		return false
+		return false, false
 	}
-	r := bufio.NewReaderSize(file, 1<<20)
-	for {
+	for r := bufio.NewReaderSize(file, 1<<20); ; {
 		e := Entry{File: s.name, Line: f.line}
 		line, err := readLine(r)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			if len(line) == 0 || !closed {
-				return true
+				return true, true
 			}
-			return f.yield(e, fmt.Errorf("%s: %w: it has %d bytes and no newline", e.At(), ErrUnfinished, len(line)))
-		}
-		if err != nil {
+			return true, f.yield(e, fmt.Errorf("%s: %w: it has %d bytes and no newline", e.At(), ErrUnfinished, len(line)))
+		case err != nil:
 			f.yield(e, fmt.Errorf("read %s: %w", e.At(), err))
-			return false
+			return false, false
+		case f.line > final.lines && final.all:
+			return true, true // what follows was acknowledged to nobody
+		case f.line > final.lines:
+			return false, f.wait(e)
 		}
 		f.line++
 		f.off += int64(len(line)) + 1
+		f.waited = 0
 		if f.skip > 0 {
 			f.skip--
 			continue
 		}
-		e.Raw = append(e.Raw, line...)
-		err = e.decode()
-		if err == nil && e.Record.Seq <= f.o.After {
+		e.Raw = bytes.Clone(line)
+		if err = e.decode(); err == nil && e.Record.Seq <= f.o.After {
 			continue
 		}
 		if !f.yield(e, err) {
-			return false
+			return false, false
 		}
 	}
 }

@@ -19,11 +19,12 @@ var (
 	ErrUnfinished = errors.New("the last line is not finished") // being written, or torn by a crash; nobody acted on it
 	ErrNotRecord  = errors.New("the line is not a record")      // somebody or the disk has changed it
 	ErrAside      = errors.New("the segment was moved aside")   // as damaged, by an operator
+	ErrGone       = errors.New("the segment was removed")       // pruned, or by somebody
 )
 
 // Told reports whether err is about one place, so that the reading goes on behind it.
 func Told(err error) bool {
-	return errors.Is(err, ErrUnfinished) || errors.Is(err, ErrNotRecord) || errors.Is(err, ErrAside)
+	return errors.Is(err, ErrGone) || errors.Is(err, ErrUncovered) || errors.Is(err, ErrUnfinished) || errors.Is(err, ErrNotRecord) || errors.Is(err, ErrAside)
 }
 
 // Entry is one line of a log.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -372,5 +373,53 @@ func TestFollowBeginsWhereItIsTold(t *testing.T) {
 		if want := upTo(20)[min(n, 20):]; !slices.Equal(got, want) {
 			t.Errorf("after %d: %v; want %v", n, got, want)
 		}
+	}
+}
+
+// A line whose sync failed was acknowledged to nobody, and its number is given to another. Whoever
+// follows has seen neither it nor the other twice.
+func TestFollowNeverShowsWhatIsTakenBack(t *testing.T) {
+	synctest.Test(t, neverShows)
+}
+
+func neverShows(t *testing.T) {
+	dir := record(t, 4)
+	segs := names(t, dir)
+	path := filepath.Join(dir, segs[len(segs)-1])
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	phantom := strings.Replace(string(whole[bytes.LastIndexByte(whole[:len(whole)-1], '\n')+1:]), `{"seq":4,`, `{"seq":5,`, 1)
+	put(t, path, append(whole, phantom...))
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var got []string
+	for e, err := range Follow(ctx, dir, FollowOptions{}) {
+		switch {
+		case errors.Is(err, ErrUncovered): // the follower stands before the phantom
+			if want := fmt.Sprintf("%s:%d and what follows: no checkpoint covers the record yet", segs[len(segs)-1], 1+bytes.Count(whole, []byte{'\n'})); !strings.Contains(err.Error(), want) {
+				t.Errorf("told %q; want %q", err, want)
+			}
+			put(t, path, whole)
+			l, err := audit.Open(dir, audit.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, l, 4)
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		case err != nil:
+			t.Fatal(err)
+		default:
+			got = append(got, fmt.Sprintf("%d %s", e.Record.Seq, e.Record.ID[23:]))
+		}
+		if len(got) == 5 {
+			break
+		}
+	}
+	if want := []string{"1 000", "2 001", "3 002", "4 003", "5 004"}; !slices.Equal(got, want) {
+		t.Errorf("followed %q; want %q", got, want)
 	}
 }
