@@ -355,3 +355,28 @@ func TestKeys(t *testing.T) {
 		t.Errorf("a directory that fails its tests: %v", err)
 	}
 }
+
+// Whatever an archive holds, reading it ends, and what was read is one policy: packed again it reads
+// the same.
+func FuzzUnpack(f *testing.F) {
+	seed, err := pack(map[string][]byte{"a.rego": []byte(head + "allow if true\n"), manifestName: []byte("{}"), "x/data.json": []byte("{}")})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add(seed[:len(seed)/2])
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		files, err := unpack(raw)
+		if err != nil {
+			return
+		}
+		again, err := pack(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := unpack(again)
+		if err != nil || !maps.EqualFunc(files, got, bytes.Equal) {
+			t.Errorf("packed and read again: %d files, %v; want the same %d", len(got), err, len(files))
+		}
+	})
+}

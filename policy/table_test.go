@@ -186,6 +186,7 @@ func TestTablesAreReadStrictly(t *testing.T) {
 		{"seen but not there", "lists:\n- {name: a, role: r, tools: [s.read], visible: [s.red]}\n", `visible has s.red, which is not in tools; did you mean s.read?`},
 		{"list of nothing", "lists:\n- {name: a, role: r, visible: []}\n", `list "a": give tools`},
 		{"aliases that unfold without end", "cases:\n- name: a\n  tool: s.t\n  allow: true\n  arguments:\n    a: &a [1,1,1,1,1,1,1,1,1,1]\n    b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n    c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\n    d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n    e: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n    f: [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\n", "more than 200000 values in one table"},
+		{"an alias in itself", "cases:\n- name: a\n  tool: s.t\n  allow: true\n  arguments: &x {y: *x}\n", "x_test.yaml:5: arguments is nested deeper than 64 levels"},
 		{"all at once", "cases:\n- {name: a, tool: s.t, allow: 1}\n- {name: b, tol: s.t}\n", "x_test.yaml:3: unknown key \"tol\""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -209,4 +210,25 @@ func TestTablesAreNoData(t *testing.T) {
 	if err != nil || other.Revision() == g.Revision() {
 		t.Errorf("revision %s, %v after a table has changed; want another", other.Revision(), err)
 	}
+}
+
+// Whatever stands in a table, reading it ends, and a table without a fault has named tests.
+func FuzzTable(f *testing.F) {
+	f.Add(goodTable)
+	f.Add("cases:\n- &a {name: a, tool: s.t, allow: true, arguments: {x: *a}}\n")
+	f.Add("cases: &c [*c]\n")
+	f.Fuzz(func(t *testing.T, src string) {
+		table, err := readTable("x_test.yaml", []byte(src))
+		if err != nil {
+			return
+		}
+		if len(table.cases)+len(table.lists) == 0 {
+			t.Error("a table without tests was taken")
+		}
+		for _, c := range table.cases {
+			if _, err := table.question(&c); c.name == "" || err != nil && !strings.HasPrefix(err.Error(), "x_test.yaml:") {
+				t.Errorf("case %q: %v", c.name, err)
+			}
+		}
+	})
 }

@@ -14,13 +14,15 @@ import (
 // run asks the policy every question of the table whose name keep wants.
 func (t *table) run(ctx context.Context, g *Generation, keep func(name string) bool) []TestResult {
 	var out []TestResult
-	result := func(a about, kind string, ask func() (string, error)) {
+	result := func(a about, kind string, ask func(context.Context) (string, error)) {
 		r := TestResult{Name: t.file + ": " + a.name, Kind: kind, File: t.file, Line: a.line, Outcome: TestPassed}
 		if !keep(r.Name) {
 			return
 		}
+		ctx, cancel := context.WithTimeout(ctx, testTimeout)
+		defer cancel()
 		start := time.Now()
-		wrong, err := ask()
+		wrong, err := ask(ctx)
 		r.Duration = time.Since(start)
 		switch {
 		case err != nil:
@@ -31,10 +33,10 @@ func (t *table) run(ctx context.Context, g *Generation, keep func(name string) b
 		out = append(out, r)
 	}
 	for _, c := range t.cases {
-		result(c.about, "case", func() (string, error) { return t.judge(ctx, g, &c) })
+		result(c.about, "case", func(ctx context.Context) (string, error) { return t.judge(ctx, g, &c) })
 	}
 	for _, l := range t.lists {
-		result(l.about, "list", func() (string, error) { return t.look(ctx, g, &l) })
+		result(l.about, "list", func(ctx context.Context) (string, error) { return t.look(ctx, g, &l) })
 	}
 	return out
 }

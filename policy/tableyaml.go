@@ -14,13 +14,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxTableNodes bounds what aliases may unfold to in one table.
-const maxTableNodes = 200_000
+// What aliases may unfold to in one table is bounded, also where one stands in what it stands for.
+const (
+	maxTableNodes = 200_000
+	maxTableDepth = 64
+)
 
 // yamlReader reads one file strictly, and gathers what is wrong with it.
 type yamlReader struct {
 	file  string
 	nodes int // still allowed
+	depth int // of the value that is read
 	errs  []error
 }
 
@@ -127,11 +131,16 @@ var plainNumber = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-
 // value turns YAML into what JSON would hold. Numbers keep all their digits.
 func (r *yamlReader) value(n *yaml.Node, what string) any {
 	if r.nodes--; r.nodes < 0 {
-		if r.nodes == -1 {
+		if r.nodes == -1 && r.depth <= maxTableDepth {
 			r.fail(n, "more than %d values in one table", maxTableNodes)
 		}
 		return nil
 	}
+	if r.depth++; r.depth > maxTableDepth {
+		r.fail(n, "%s is nested deeper than %d levels", strings.SplitN(what, ".", 2)[0], maxTableDepth)
+		r.nodes = -1 // the rest would say the same
+	}
+	defer func() { r.depth-- }()
 	n = r.follow(n)
 	switch n.Kind {
 	case yaml.MappingNode:

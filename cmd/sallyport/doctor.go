@@ -92,13 +92,8 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
 	}
 	add("state", text, err)
-	findings, notes, failed := a.checkPolicy(ctx, cfg.PolicyPlace())
-	for _, f := range findings {
-		checks = append(checks, check{"policies", f.Level != "error", f.Text})
-	}
-	if !failed {
-		add("policies", cfg.Policies+" compiles and passes its tests", nil)
-	}
+	policies, notes := a.examinePolicies(ctx, cfg)
+	checks = append(checks, policies...)
 	for _, n := range append(notes, cfg.Notes()...) {
 		add("note", n, nil)
 	}

@@ -66,3 +66,28 @@ func (a *app) examinePins(ctx context.Context, cfg *config.Config) (known []pin.
 	}
 	return known, []check{{"definitions", true, fmt.Sprintf("%d seen, %d of them reviewed (`sallyport tools list`)", len(known), reviewed)}}
 }
+
+// examinePolicies checks the policies as `policy check` does, and then loads them as the gateway
+// would, signature and all. Those of a URL are fetched, so that it is known to answer.
+func (a *app) examinePolicies(ctx context.Context, cfg *config.Config) (checks []check, notes []string) {
+	where, err := a.onThisMachine(cfg.Policies, cfg.PolicyCA)
+	if err != nil {
+		return []check{{"policies", false, err.Error()}}, nil
+	}
+	findings, notes, failed := a.checkPolicy(ctx, where)
+	for _, f := range findings {
+		checks = append(checks, check{"policies", f.Level != "error", f.Text})
+	}
+	if failed {
+		return checks, notes
+	}
+	text := " compiles and passes its tests"
+	g, err := cfg.LoadPoliciesFrom(ctx, where)
+	switch {
+	case err != nil:
+		return append(checks, check{"policies", false, err.Error()}), notes
+	case g.Bundle() != nil && g.Bundle().Signed:
+		text = fmt.Sprintf(" is signed by %s, has number %d, compiles and passes its tests", g.Bundle().Key, g.Bundle().Number)
+	}
+	return append(checks, check{"policies", true, cfg.Policies + text}), notes
+}

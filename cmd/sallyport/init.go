@@ -94,6 +94,9 @@ func (a *app) initPolicies() error {
 	if err != nil {
 		return err
 	}
+	if strings.Contains(cfg.Policies, "://") {
+		return fmt.Errorf("policies come from %s; write them where that is built", cfg.Policies)
+	}
 	written, err := writePolicies(cfg.Policies, cfg)
 	if err != nil {
 		return err

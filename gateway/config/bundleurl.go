@@ -163,7 +163,7 @@ func (s *Service) updateBundle(ctx context.Context, cfg *Config) error {
 		if err := cfg.writeState(candidate, raw); err != nil {
 			return fmt.Errorf("keep the bundle: %w", err)
 		}
-		g, err := cfg.loadPolicies(ctx, path)
+		g, err := cfg.LoadPoliciesFrom(ctx, path)
 		if err != nil {
 			return errors.Join(err, os.Remove(path))
 		}

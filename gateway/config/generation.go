@@ -123,7 +123,7 @@ func (s *Service) install(ctx context.Context, next *generation) error {
 		}
 	}
 	if old == nil || old.policy.Revision() != next.policy.Revision() {
-		s.log.Info("policies installed", slog.String("revision", next.policy.Revision()), slog.String("directory", next.cfg.Policies))
+		s.log.Info("policies installed", installed(next.cfg, next.policy)...)
 		for _, note := range next.policy.Notes() {
 			s.log.Info("about the policies", slog.String("note", note))
 		}

@@ -249,6 +249,9 @@ func (c *Config) note(environ map[string]string) {
 	if !c.Enforce {
 		c.notes = append(c.notes, "enforce is false: policies decide and are recorded, and refuse nothing")
 	}
+	if isURL(c.Policies) && c.PolicyKey == "" {
+		c.notes = append(c.notes, "policies come from a URL and policyKey is not set: whoever can change the file there decides what is allowed")
+	}
 	if !c.Guards.Secrets {
 		c.notes = append(c.notes, "guards.secrets is false: nobody looks for secrets, not even in the arguments of sinks, and what a policy asks about them is refused")
 	}

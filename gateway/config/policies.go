@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -36,10 +37,12 @@ func (c *Config) PolicyPlace() string {
 
 // LoadPolicies loads the policies from this machine, as the gateway installs them.
 func (c *Config) LoadPolicies(ctx context.Context) (*policy.Generation, error) {
-	return c.loadPolicies(ctx, c.PolicyPlace())
+	return c.LoadPoliciesFrom(ctx, c.PolicyPlace())
 }
 
-func (c *Config) loadPolicies(ctx context.Context, place string) (*policy.Generation, error) {
+// LoadPoliciesFrom is LoadPolicies of what lies at place, which need not be where the configuration
+// has its policies.
+func (c *Config) LoadPoliciesFrom(ctx context.Context, place string) (*policy.Generation, error) {
 	keys, err := c.PolicyKeys()
 	if err != nil {
 		return nil, fmt.Errorf("policyKey: %w", err)
@@ -155,4 +158,13 @@ func (c *Config) checkPolicyFiles(p *problems) {
 	if _, err := os.Stat(c.Policies); err != nil {
 		p.key("policies", "%s: %s%s", c.Policies, unwrapPath(err), c.starter(err))
 	}
+}
+
+// installed says in the log what policies serve.
+func installed(c *Config, g *policy.Generation) []any {
+	attrs := []any{slog.String("revision", g.Revision()), slog.String("directory", c.Policies)}
+	if b := g.Bundle(); b != nil {
+		attrs = append(attrs, slog.Int64("number", b.Number), slog.String("signed_by", b.Key))
+	}
+	return attrs
 }
