@@ -95,6 +95,7 @@ bench: nginx ## measure beside a direct call, httputil.ReverseProxy and nginx; B
 
 docs: ## write what is generated of docs/
 	go generate ./gateway/config
+	go test -count=1 -run TestReadmesShowTheMatrix ./examples/policies -update
 
 demo: build ## the phishing story, played through the real gateway
 	bin/sallyport demo --once

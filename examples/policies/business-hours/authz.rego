@@ -24,6 +24,7 @@ allow if {
 
 deny contains "it is outside the business hours of this role; leave a draft, and a person sends it" if {
 	"say" in uses
+	not "always" in calendars
 	not working
 }
 
@@ -35,14 +36,11 @@ uses contains use if {
 
 calls if input.action == "tools/call"
 
-working if {
-	some role in input.subject.roles
-	open(data.calendars[data.roles[role].calendar])
-}
+calendars contains data.roles[role].calendar if some role in input.subject.roles
 
 working if {
-	some role in input.subject.roles
-	data.roles[role].calendar == "always"
+	some calendar in calendars
+	open(data.calendars[calendar])
 }
 
 # The clock is the office's, so summer time and winter time are as its people have them. Times of day

@@ -21,12 +21,11 @@ deny contains "the URL does not lead to a host of your own zone" if {
 deny contains "this task has touched data of another zone; begin a new one" if {
 	some zone in zones
 	some label in input.flow.labels
-	startswith(label, "zone:")
-	label != mark(zone)
+	data.zone_of[label] != zone
 }
 
 # The labels of a task never wash off, and its sub-agents have them too.
-obligations contains {"type": "label", "add": [mark(zone)]} if some zone in zones
+obligations contains {"type": "label", "add": [concat(":", ["zone", zone])]} if some zone in zones
 
 calls if input.action == "tools/call"
 
@@ -61,5 +60,3 @@ zones contains zone if {
 bounds contains tool(role) if some role in input.subject.roles
 
 tool(role) := data.roles[role].tools[input.server.name][input.tool.name]
-
-mark(zone) := concat(":", ["zone", zone])

@@ -77,10 +77,10 @@ test_servers_of_the_zone if {
 }
 
 test_a_task_stays_in_its_zone if {
-	every labels in [[], ["zone:eu"], ["source:private", "zone:eu"], ["a zone:us", "zoneless"]] {
+	every labels in [[], ["zone:eu"], ["source:private", "zone:eu"], ["zone:asia", "us"]] {
 		allowed(touched(logs("eu-analyst", "eu-west-1"), labels))
 	}
-	every labels in [["zone:us"], ["zone:eu", "zone:us"], ["zone:"]] {
+	every labels in [["zone:us"], ["zone:eu", "zone:us"]] {
 		every input_ in [
 			logs("eu-analyst", "eu-west-1"), fetch("eu-analyst", "https://reports.example.de/"),
 			call("eu-analyst", "orders-eu", "execute_sql", {}),
@@ -100,6 +100,13 @@ test_two_zones_are_two_tasks if {
 	not allowed(touched(two(logs("x", "us-east-1")), ["zone:eu"]))
 	not allowed(touched(two(fetch("x", "https://crm.us.example.com/")), ["zone:eu"]))
 	refused(two(fetch("x", "https://crm.asia.example.com/")))
+}
+
+test_each_zone_has_its_label if {
+	data.zone_of == {label: zone |
+		some zone, _ in data.zones
+		label := concat(":", ["zone", zone])
+	}
 }
 
 test_what_is_touched_is_marked if {

@@ -18,7 +18,6 @@ allow if {
 allow if {
 	calls
 	"run" in uses
-	repository
 	starts
 	open
 }
@@ -80,6 +79,7 @@ stops if input.arguments.method == "cancel_workflow_run"
 
 starts if {
 	input.arguments.method == "run_workflow"
+	input.arguments.owner == data.owner
 	data.repositories[input.arguments.repo].workflows[input.arguments.workflow_id]
 	regex.match(`^(main|v[0-9]+\.[0-9]+\.[0-9]+)$`, input.arguments.ref)
 }

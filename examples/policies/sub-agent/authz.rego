@@ -1,26 +1,27 @@
 # An agent that hands work to other agents hands on less than it has. The role is that of the person for
-# whom all of them act; each agent in the chain has a table of its own, and what any of them lacks, none
-# of those after it has.
+# whom all of them act; each tool says which agents may be handed it, and what any agent of the chain
+# may not be handed, none of those after it has.
 package mcp.authz
 
+# A person's own client, in whose name nobody else acts, does what the role has. What is neither `use` nor
+# `change` is not handed on at all.
 allow if {
-	input.action == "tools/call"
+	calls
+	some _ in of_the_role
+	alone
+}
+
+allow if {
+	calls
 	"use" in of_the_role
 	handed_on
 }
 
 allow if {
-	input.action == "tools/call"
+	calls
 	"change" in of_the_role
 	handed_on
 	on_a_task
-}
-
-# Not handed on at all: only the person's own client, in whose name nobody else acts.
-allow if {
-	input.action == "tools/call"
-	"own" in of_the_role
-	count(input.subject.actors) == 0
 }
 
 deny contains "this chain of agents is too long; let an earlier one make the call" if count(input.subject.actors) > data.longest
@@ -28,6 +29,7 @@ deny contains "this chain of agents is too long; let an earlier one make the cal
 deny contains "agents change things for a task only; make the grant with --task" if {
 	input.request.method == "tools/call"
 	"change" in of_the_role
+	delegated
 	not on_a_task
 }
 
@@ -47,16 +49,18 @@ of_the_role contains use if {
 	use := data.roles[role][input.server.name][input.tool.name]
 }
 
-# Every agent of the chain has the tool; of no agents this holds, and then the role alone counts.
+# Every agent of the chain may be handed the tool.
 handed_on if {
+	agents := data.handed[input.server.name][input.tool.name]
 	every agent in input.subject.actors {
-		data.agents[agent][input.server.name][input.tool.name]
+		agents[agent]
 	}
 }
 
-delegated if count(input.subject.actors) > 0
+calls if input.action == "tools/call"
 
-# A person needs none.
-on_a_task if count(input.subject.actors) == 0
+alone if count(input.subject.actors) == 0
+
+delegated if count(input.subject.actors) > 0
 
 on_a_task if input.grant.task != ""

@@ -69,8 +69,14 @@ test_merging_is_not_handed_on if {
 
 # An agent that is given the tool by mistake does not have what a person alone may do.
 test_merging_is_not_handed_on_by_a_table if {
-	tables := object.union(data.agents, {"coder": {"github": {"merge_pull_request": true}}})
-	not authz.allow with input as call(["coder"], "github", "merge_pull_request") with data.agents as tables
+	tables := object.union(data.handed, {"github": {"merge_pull_request": {"coder": true}}})
+	not authz.allow with input as call(["coder"], "github", "merge_pull_request") with data.handed as tables
+}
+
+# What is handed to nobody a person has all the same.
+test_a_person_needs_no_table if {
+	authz.allow with input as call([], "github", "get_file_contents") with data.handed as {}
+	not authz.allow with input as call(["coder"], "github", "get_file_contents") with data.handed as {}
 }
 
 test_chains_are_short if {
