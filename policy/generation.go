@@ -56,7 +56,7 @@ type Generation struct {
 	results *results // what package mcp.response says; nil: nothing
 	advice  *advice  // what rules say that are not enforced; nil: there are none
 
-	sets  sync.Map // name → ast.Body: the questions of Reach for the members of a set
+	asked sync.Map // name → the questions of Reach and Trace, prepared when they are first asked
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
 
 	tracer topdown.QueryTracer // of tests that measure coverage; nil: nobody looks

@@ -134,14 +134,14 @@ func (g *Generation) residualSet(ctx context.Context, name string, ask partialQu
 
 // setBody is the compiled question for the members of a set.
 func (g *Generation) setBody(name string) (ast.Body, error) {
-	if kept, ok := g.sets.Load(name); ok {
+	if kept, ok := g.asked.Load(name); ok {
 		return kept.(ast.Body), nil
 	}
 	body, err := g.partialBody("data.mcp.authz." + name + "[" + string(answerVar) + "]")
 	if err != nil {
 		return nil, err
 	}
-	g.sets.Store(name, body)
+	g.asked.Store(name, body)
 	return body, nil
 }
 

@@ -45,8 +45,7 @@ type Seen struct {
 // fails counts as a condition that does not hold; what that does to the decision is for Decide to
 // say. What it returns holds values of the input.
 func (g *Generation) Trace(ctx context.Context, in *Input) ([]Asked, error) {
-	pq, err := rego.New(rego.Compiler(g.compiler), rego.Store(g.store), rego.Transaction(g.txn),
-		rego.Query(ifDefined(g.compiler, "data.mcp.authz", decideQuery))).PrepareForEval(ctx)
+	pq, err := g.traced()
 	if err != nil {
 		return nil, evalError(err)
 	}
@@ -56,10 +55,26 @@ func (g *Generation) Trace(ctx context.Context, in *Input) ([]Asked, error) {
 	}
 	t := &tracer{input: value, frames: map[uint64]*frame{}}
 	// The index leaves out rules that cannot hold; here they are asked to see why.
-	if _, err := g.run(ctx, &pq, value, in.Request.Time, rego.EvalQueryTracer(t), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false)); err != nil {
+	if _, err := g.run(ctx, pq, value, in.Request.Time, rego.EvalQueryTracer(t), rego.EvalRuleIndexing(false), rego.EvalEarlyExit(false)); err != nil {
 		return nil, err
 	}
 	return t.asked(), nil
+}
+
+// traced is the question of Decide, with errors that are no end.
+func (g *Generation) traced() (*rego.PreparedEvalQuery, error) {
+	const name = "trace"
+	if kept, ok := g.asked.Load(name); ok {
+		return kept.(*rego.PreparedEvalQuery), nil
+	}
+	// Not the caller's context: what is prepared is kept for the next one.
+	pq, err := rego.New(rego.Compiler(g.compiler), rego.Store(g.store), rego.Transaction(g.txn),
+		rego.Query(ifDefined(g.compiler, "data.mcp.authz", decideQuery))).PrepareForEval(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	g.asked.Store(name, &pq)
+	return &pq, nil
 }
 
 // frame is one evaluation of a rule.
@@ -276,4 +291,16 @@ func place(at *ast.Location) string {
 		return ""
 	}
 	return at.File + ":" + strconv.Itoa(at.Row)
+}
+
+// Decides reports whether a rule of this label is one of allow, deny or obligations, and no helper.
+func (g *Generation) Decides(name string) bool {
+	for _, m := range g.compiler.Modules {
+		for _, r := range m.Rules {
+			if _, ok := decides(r); ok && label(r) == name {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -23,7 +23,16 @@ func (w *words) conds(body ast.Body, bound ...*ast.Term) []cond {
 	for _, t := range s.mustBe {
 		out = append(out, s.there(t)...)
 	}
+	slices.SortStableFunc(out, func(a, b cond) int { return order(a) - order(b) })
 	return finish(out)
+}
+
+// order puts first what must be there at all.
+func order(c cond) int {
+	if c.verb == given && !c.negated {
+		return 0
+	}
+	return 1
 }
 
 // there says that what a term is made of must be there.
@@ -214,10 +223,10 @@ func (s *sentence) about(e *ast.Expr, t *ast.Term, v *verb, values ...string) []
 	for _, c := range s.there(t) {
 		out[0].needs = append(out[0].needs, c.subject)
 	}
-	if _, call := t.Value.(ast.Call); call && e.Negated {
-		// What a function is given is looked up before the negation.
+	if _, call := t.Value.(ast.Call); e.Negated && (call || !e.IsEquality()) {
+		// What a function is given is looked up before the negation, and must be there.
 		out[0].mayMiss = false
-		out = append(out, s.there(t)...)
+		out = append(out, s.there(t)...) // after it: callers look at the first
 	}
 	return out
 }
@@ -235,9 +244,7 @@ func (s *sentence) compare(e *ast.Expr, v *verb, a, b *ast.Term) []cond {
 	if _, number := b.Value.(ast.Number); v != is && !number {
 		return nil
 	}
-	positive := *e
-	positive.Negated = e.Negated && v == is
-	out := s.about(&positive, a, v, s.term(b))
+	out := s.about(e, a, v, s.term(b))
 	if out == nil || v == is {
 		return out
 	}
@@ -245,9 +252,7 @@ func (s *sentence) compare(e *ast.Expr, v *verb, a, b *ast.Term) []cond {
 		out[0].compare = acrossTypes(v)
 	}
 	if e.Negated {
-		if _, call := a.Value.(ast.Call); call {
-			return nil
-		}
+		out[0].negated = false
 		out[0] = out[0].denied()
 	}
 	return out
