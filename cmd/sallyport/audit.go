@@ -15,7 +15,7 @@ import (
 
 func (a *app) newAudit() *cobra.Command {
 	return group("audit", "The record: find a decision, show it, prove it, follow it, verify all of it", a.newAuditSearch(), a.newAuditShow(), a.newAuditTail(),
-		a.newAuditVerify(), a.newAuditProve(), a.newAuditVerifyProof(), a.newAuditCheckpoint(), a.newAuditKey())
+		a.newAuditVerify(), a.newAuditProve(), a.newAuditVerifyProof(), a.newAuditCheckpoint(), a.newAuditKey(), a.newAuditWitness(), a.newAuditPrune())
 }
 
 // Directories of the record below the state directory.

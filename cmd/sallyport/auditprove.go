@@ -150,7 +150,7 @@ func (a *app) read(path string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("read the proof: %w", err)
+		return nil, err // says which file, and why
 	}
 	return data, nil
 }

@@ -21,8 +21,8 @@ func (a *app) newAuditVerify() *cobra.Command {
 			"Without --key it takes the key that lies in the state directory, and says so: whoever could change\n" +
 			"the record there could change the key. An auditor keeps `sallyport audit key` and now and then\n" +
 			"`sallyport audit checkpoint` on another machine.\n\n" +
-			"Without DIR and --key it verifies the record of the gateway and that of commands. Exits 3 when one\n" +
-			"does not verify.",
+			"With nothing named it verifies the record of the gateway and that of commands, each by its own key.\n" +
+			"Exits 3 when one does not verify.",
 		Example: "  sallyport audit verify\n  sallyport audit verify /mnt/copy/audit --key audit.pub --checkpoint january"}
 	key := keyFlag(cmd)
 	checkpoints := cmd.Flags().StringArray("checkpoint", nil, "`FILE` with a checkpoint that was kept elsewhere; may be given again")
@@ -33,7 +33,7 @@ func (a *app) newAuditVerify() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		dirs, err := a.toVerify(args, *key != "" || len(*checkpoints) > 0)
+		dirs, err := a.toVerify(args, *key != "" || len(*checkpoints)+len(*witnesses) > 0)
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	get URL              GET; the status line and the body are the standard output
 //	says URL TEXT        GET it until TEXT is in what it answers
 //	holds FILE TEXT      wait until a file has TEXT in it
+//	cosign NOTE OUT KEY  sign a checkpoint as a witness does; its key is written to KEY
 //	call URL TOKEN TOOL  call a tool of the gateway; its text is the standard output
 //	agekey FILE NAME     an age identity, and its recipient into a variable
 //	traffic URL TOKEN TOOL N ARGUMENTS  call it N times, $i in the arguments being the number; the texts are the standard output
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"upstream": startUpstream, "freeport": freeport, "taken": taken, "ready": ready,
-			"get": get1, "agekey": agekey, "traffic": traffic, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds,
+			"get": get1, "agekey": agekey, "traffic": traffic, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds, "cosign": cosign,
 		},
 		RequireExplicitExec: true,
 	})

@@ -123,3 +123,16 @@ func (p Proof) Entry() (Entry, error) {
 	e := Entry{Raw: p.Line}
 	return e, e.decode()
 }
+
+// ReadCheckpoint reads a checkpoint of the log in dir, as its key has signed it.
+func ReadCheckpoint(dir string, signed []byte) (audit.Checkpoint, error) {
+	text, err := audit.VerifierKey(dir)
+	if err != nil {
+		return audit.Checkpoint{}, err
+	}
+	key, err := note.NewVerifier(text)
+	if err != nil {
+		return audit.Checkpoint{}, fmt.Errorf("the key of checkpoints is not one: %w", err)
+	}
+	return audit.ParseCheckpoint(signed, key)
+}
