@@ -174,6 +174,7 @@ func TestBundleIsRefused(t *testing.T) {
 		{"two lists of signatures", change(func(f map[string][]byte) {
 			f[signaturesName] = bytes.Replace(f[signaturesName], []byte(`{`), []byte(`{"signatures":[],`), 1)
 		}), Installed{}, ".signatures.json: the same member name twice"},
+		{"the public key taken for a shared secret", change(func(f map[string][]byte) { f[signaturesName] = secretSigned(t, pair) }), Installed{}, "no signature by a key that is taken"},
 		{"tampered Rego", change(func(f map[string][]byte) { f["authz.rego"] = []byte(head + "allow if true\n") }), Installed{}, "the signature does not hold: authz.rego: digest mismatch"},
 		{"tampered data", change(func(f map[string][]byte) { f["people/data.yaml"] = []byte("friends: [bob]\n") }), Installed{}, "people/data.yaml: digest mismatch"},
 		{"tampered test", change(func(f map[string][]byte) { f["authz_test.yaml"] = append(f["authz_test.yaml"], ' ') }), Installed{}, "authz_test.yaml: digest mismatch"},
@@ -210,6 +211,16 @@ func TestBundleIsRefused(t *testing.T) {
 	if _, err := Load(t.Context(), dir, Options{Keys: pair.keys}); err == nil || !strings.Contains(err.Error(), "it is not signed (no .signatures.json)") {
 		t.Errorf("a directory without a signature: %v", err)
 	}
+}
+
+// secretSigned is a signature by HMAC with the public key, which everybody has, for a secret.
+func secretSigned(t *testing.T, pair keyPair) []byte {
+	t.Helper()
+	token, err := bundle.GenerateSignedToken(nil, bundle.NewSigningConfig(string(pair.public), "HS256", ""), pair.keys[0].id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []byte(`{"signatures":["` + token + `"]}`)
 }
 
 // A bundle that OPA's own tools have signed has no number of ours, so its age cannot be told.

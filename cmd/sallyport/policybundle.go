@@ -75,8 +75,8 @@ func replaceFile(name string, data []byte) error {
 }
 
 func (a *app) newPolicyVerify() *cobra.Command {
-	cmd := &cobra.Command{Use: "verify BUNDLE --key FILE", Short: "Say whether a bundle is signed by a key, whole and unchanged", Args: cobra.ExactArgs(1),
-		Long: "Reads a bundle, or a directory that one was unpacked to, as a gateway with this `policyKey`\nwould, and compiles and tests it. Exits 3 where the gateway would refuse it."}
+	cmd := &cobra.Command{Use: "verify BUNDLE [--key FILE]", Short: "Say whether a bundle is signed by a key, whole and unchanged", Args: cobra.ExactArgs(1),
+		Long: "Reads a bundle, or a directory that one was unpacked to, or what a URL has, as a\ngateway with this `policyKey` would, and compiles and tests it. Without --key it is that of the\nconfiguration. Exits 3 where the gateway would refuse it."}
 	asJSON := outputFlag(cmd)
 	key := cmd.Flags().String("key", "", "`FILE` of public keys (PEM); one of them must have signed")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -84,14 +84,15 @@ func (a *app) newPolicyVerify() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if *key == "" {
-			return errUsage{"verify: name the file of the public key: --key KEY.pub"}
-		}
-		keys, err := readKeys(*key)
+		keys, ca, err := a.verifyKeys(*key)
 		if err != nil {
 			return err
 		}
-		g, err := policy.Load(cmd.Context(), args[0], policy.Options{Keys: keys})
+		where, err := a.onThisMachine(args[0], ca)
+		if err != nil {
+			return err
+		}
+		g, err := policy.Load(cmd.Context(), where, policy.Options{Keys: keys})
 		if err != nil {
 			return errNo{err.Error()}
 		}
@@ -102,6 +103,25 @@ func (a *app) newPolicyVerify() *cobra.Command {
 		return a.printf("%s: number %d, signed by %s (%s)\n", args[0], b.Number, b.Key, g.Revision())
 	}
 	return cmd
+}
+
+// verifyKeys are the keys in a file, or those of the configuration, with what its URL is asked with.
+func (a *app) verifyKeys(file string) (keys policy.Keys, ca string, err error) {
+	if file != "" {
+		keys, err = readKeys(file)
+		return keys, a.env["SALLYPORT_POLICY_CA"], err
+	}
+	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" {
+		return nil, "", errUsage{"verify: name the file of the public key (--key KEY.pub), or a configuration with policyKey (--config FILE)"}
+	}
+	cfg, err := a.load()
+	if err != nil {
+		return nil, "", err
+	}
+	if keys, err = cfg.PolicyKeys(); err == nil && keys == nil {
+		err = errUsage{fmt.Sprintf("verify: %s has no policyKey; name the file of the public key: --key KEY.pub", cfg.File())}
+	}
+	return keys, cfg.PolicyCA, err
 }
 
 func readKeys(file string) (policy.Keys, error) {
