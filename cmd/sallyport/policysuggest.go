@@ -24,9 +24,10 @@ func (a *app) newPolicySuggest() *cobra.Command {
 			"(audit.inputs), what their arguments were: a few values, a number in bounds, a path below a\n" +
 			"directory, or anything where they are diverse. Writes a policy directory with tests, and lists\n" +
 			"what the present policy allows and nobody used.\n\n" +
-			"Nothing is learned from calls that were refused or would have been, nor from a task in which a\n" +
-			"guard found something. Nothing is applied: read it, then change `policies` yourself. What is\n" +
-			"written holds values of arguments.\n\n" +
+			"Nothing is learned from calls that were refused, or that a rule would have refused, nor from a\n" +
+			"task in which a guard found something. What no rule speaks of, and went through since nothing\n" +
+			"was enforced (enforce: false), is learned and counted. Nothing is applied: read it, then change\n" +
+			"`policies` yourself. What is written holds values of arguments.\n\n" +
 			"-o DIR writes the directory, which must not be there or be empty; -o json prints the findings;\n" +
 			"without it the files are printed. Exits 3 where there is too little to learn from."}
 	f := addRecordFlags(cmd)
@@ -151,6 +152,9 @@ func suggestionText(s *workbench.Suggestion) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d calls from %s to %s, of tools that a role called at least %d times: %d permits\n", s.Learned,
 		s.Since.UTC().Format(time.RFC3339), s.Until.UTC().Format(time.RFC3339), s.MinSupport, len(s.Permits))
+	if s.Unforeseen > 0 {
+		fmt.Fprintf(&b, "no rule allowed %d of these calls, and none denied them: they went through since nothing was enforced\n", s.Unforeseen)
+	}
 	b.WriteString(leftOut(s))
 	for i, f := range s.Few {
 		if i == 0 {

@@ -70,6 +70,9 @@ func (s *Suggestion) header() string {
 	line("")
 	line("Learned from %d calls from %s to %s. A tool counts that a role called at least %d times.", s.Learned,
 		s.Since.UTC().Format(time.RFC3339), s.Until.UTC().Format(time.RFC3339), s.MinSupport)
+	if s.Unforeseen > 0 {
+		line("No rule allowed %d of them: they went through since nothing was enforced then, and nobody has judged them.", s.Unforeseen)
+	}
 	line("`deny`, `obligations` and package mcp.response of the policy in force are not in it; take them over by hand.")
 	for _, p := range s.Permits {
 		line("")

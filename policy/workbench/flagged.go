@@ -8,7 +8,7 @@ import (
 // harmless are the remarks of the second door that say nothing about the task: what they name is
 // done to many answers in the ordinary course of things. Any other remark, also one that this
 // version does not know, leaves the task out.
-var harmless = regexp.MustCompile(`^\d+ (links? made inert|values? masked|items? of content left out)$`)
+var harmless = regexp.MustCompile(`^\d+ (links? made inert|values? masked|items? of content left out)$|^status 202$`)
 
 // flagged says why nothing may be learned from the task of this record, or is empty.
 func (r *Recorded) flagged() string {
@@ -17,7 +17,7 @@ func (r *Recorded) flagged() string {
 		return "an answer was withheld"
 	case r.PolicyAllow != nil && *r.PolicyAllow && (r.Decision == "would_deny" && !r.Advised || r.Phase == "refusal" && r.Code == "denied"):
 		return "a guard or an obligation refused a call that the policy allows"
-	case r.Phase != "outcome" || r.Code != "ok" || r.Detail == "":
+	case r.Phase != "outcome" || r.Code != "ok" || r.Detail == "" || r.Server == "": // acts, as grant/create, are of no server
 		return ""
 	}
 	for _, part := range strings.Split(r.Detail, "; ") {
@@ -26,6 +26,13 @@ func (r *Recorded) flagged() string {
 		}
 	}
 	return ""
+}
+
+// unforeseen reports whether a call went through that no rule allows and no rule denies: what a
+// gateway that enforces nothing is run for. It was not refused, and nobody has said that it should be.
+func (r *Recorded) unforeseen() bool {
+	return r.Phase == "decision" && r.Decision == "would_deny" && !r.Advised && r.PolicyAllow != nil && !*r.PolicyAllow &&
+		len(r.Reasons) == 1 && r.Reasons[0] == noRule
 }
 
 // task is what a record belongs to: its grant, and what the client calls its task, if anything.

@@ -61,9 +61,10 @@ type Suggestion struct {
 	Since      time.Time         `json:"since"`
 	Until      time.Time         `json:"until"`
 	MinSupport int               `json:"min_support"`
-	Learned    int               `json:"learned"`  // calls
-	LeftOut    map[string]int    `json:"left_out"` // records of the window from which nothing was learned, by why
-	Flagged    map[string]int    `json:"flagged"`  // tasks that were left out as a whole, by why
+	Learned    int               `json:"learned"`    // calls
+	Unforeseen int               `json:"unforeseen"` // calls among them that no rule allowed, and that went through since nothing was enforced
+	LeftOut    map[string]int    `json:"left_out"`   // records of the window from which nothing was learned, by why
+	Flagged    map[string]int    `json:"flagged"`    // tasks that were left out as a whole, by why
 	Permits    []*Permit         `json:"permits"`
 	Few        []Few             `json:"too_few"`
 	Unused     []Unused          `json:"unused"`
@@ -181,6 +182,9 @@ func (l *learner) learn(r *Recorded) {
 	}
 	u.calls++
 	l.out.Learned++
+	if r.unforeseen() {
+		l.out.Unforeseen++
+	}
 	args, ok := r.arguments()
 	if !ok {
 		return
@@ -203,10 +207,13 @@ func (l *learner) unfit(r *Recorded, task bool) string {
 	switch {
 	case r.Missing == MissingNewer:
 		return r.Missing
+	case r.unforeseen(): // what became of its task counts as it does for others
 	case r.Decision == "would_deny":
-		return "it would have been refused"
+		return "a rule would have refused it"
 	case r.Phase != "decision" || r.Decision != "allow" || r.PolicyAllow != nil && !*r.PolicyAllow:
 		return "it was refused"
+	}
+	switch {
 	case l.tainted.has(r):
 		return "its task was flagged"
 	case l.spoiled[r.ID]:

@@ -149,21 +149,34 @@ func TestSuggestNeverLearnsFromFlaggedCalls(t *testing.T) {
 		}, "it was refused"},
 		{"would have been refused", func(rs []Recorded) []Recorded {
 			for i := range rs {
-				rs[i].Decision, rs[i].PolicyAllow = "would_deny", new(false)
+				rs[i].Decision, rs[i].PolicyAllow, rs[i].Reasons = "would_deny", new(false), []string{"not on Sundays"}
 			}
 			return rs
-		}, "it would have been refused"},
+		}, "a rule would have refused it"},
+		{"refused for want of a rule, and enforced", func(rs []Recorded) []Recorded {
+			for i := range rs {
+				refused(&rs[i])
+				rs[i].Reasons = []string{noRule}
+			}
+			return rs
+		}, "it was refused"},
 		{"a rule that is not enforced would refuse it", func(rs []Recorded) []Recorded {
 			for i := range rs {
 				rs[i].Decision, rs[i].Advised = "would_deny", true
 			}
 			return rs
-		}, "it would have been refused"},
+		}, "a rule would have refused it"},
+		{"no rule allows it, and a guard found something", func(rs []Recorded) []Recorded {
+			for i := range rs {
+				rs[i].Decision, rs[i].PolicyAllow, rs[i].Reasons = "would_deny", new(false), []string{noRule}
+			}
+			return append(rs, Recorded{Phase: "outcome", ID: rs[0].ID, Code: "ok", Server: "files", Grant: "g", Detail: "1 secret redacted (aws)", Time: rs[0].Time})
+		}, "its task was flagged"},
 		{"an answer with a secret, later", func(rs []Recorded) []Recorded {
-			return append(rs, Recorded{Phase: "outcome", ID: rs[0].ID, Code: "ok", Grant: "g", Detail: "1 secret redacted (aws)", Time: rs[0].Time})
+			return append(rs, Recorded{Phase: "outcome", ID: rs[0].ID, Code: "ok", Server: "files", Grant: "g", Detail: "1 secret redacted (aws)", Time: rs[0].Time})
 		}, "its task was flagged"},
 		{"an answer with hidden text", func(rs []Recorded) []Recorded {
-			return append(rs, Recorded{Phase: "outcome", ID: "other", Code: "ok", Grant: "g", Detail: "3 links made inert; 2 hidden characters or control sequences taken out", Time: rs[0].Time})
+			return append(rs, Recorded{Phase: "outcome", ID: "other", Code: "ok", Server: "files", Grant: "g", Detail: "3 links made inert; 2 hidden characters or control sequences taken out", Time: rs[0].Time})
 		}, "its task was flagged"},
 		{"an answer that was withheld, in another grant of the task", func(rs []Recorded) []Recorded {
 			for i := range rs {
@@ -198,9 +211,29 @@ func TestSuggestNeverLearnsFromFlaggedCalls(t *testing.T) {
 }
 
 func TestHarmlessRemarksDoNotFlag(t *testing.T) {
-	r := Recorded{Phase: "outcome", Code: "ok", Detail: "3 links made inert; 1 value masked; 2 items of content left out"}
-	if why := r.flagged(); why != "" {
-		t.Errorf("flagged: %s", why)
+	for _, r := range []Recorded{
+		{Phase: "outcome", Code: "ok", Server: "files", Detail: "3 links made inert; 1 value masked; 2 items of content left out"},
+		{Phase: "outcome", Code: "ok", Server: "files", Method: "notifications/initialized", Detail: "status 202"},
+		{Phase: "outcome", Code: "ok", Method: "token/mint", Detail: "bearer"},
+	} {
+		if why := r.flagged(); why != "" {
+			t.Errorf("%+v: flagged: %s", r, why)
+		}
+	}
+}
+
+// The first weeks are run without enforcing anything, before there is a policy: what went through then,
+// and no rule speaks of, is what there is to learn from.
+func TestSuggestLearnsFromWhatNoRuleSpeaksOf(t *testing.T) {
+	var rs []Recorded
+	for i := range 25 {
+		r := called(t, i, "reader", "files", "read_file", `{"path":"/srv/a"}`)
+		r.Decision, r.PolicyAllow, r.Reasons = "would_deny", new(false), []string{noRule}
+		rs = append(rs, r)
+	}
+	got, err := Suggest{}.Run(t.Context(), logOf(rs...))
+	if err != nil || got.Learned != 25 || got.Unforeseen != 25 || len(got.Permits) != 1 {
+		t.Errorf("Run = %+v, %v; want one permit of 25 calls", got, err)
 	}
 }
 
