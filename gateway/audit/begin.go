@@ -88,11 +88,11 @@ func (w *writer) resume() bool {
 	if newest.damaged || newest.packed || newest.size == 0 || newest.size >= w.log.o.SegmentBytes {
 		return false
 	}
-	f, err := os.OpenFile(newest.path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := w.log.o.disk.Append(newest.path)
 	if err != nil {
 		return false
 	}
-	w.seg, w.path, w.first, w.head, w.size, w.synced = realFile{f}, newest.path, newest.first, 0, newest.size, newest.size
+	w.seg, w.path, w.first, w.head, w.size, w.synced = f, newest.path, newest.first, 0, newest.size, newest.size
 	return true
 }
 

@@ -24,7 +24,7 @@ func openKeeper(dir string, o *Options) (k *keeper, report string, err error) {
 	}
 	k = &keeper{dir: dir, o: o, signer: signer, origin: key.Name(), hasher: newLeafHasher(),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{})}
-	known, err := ownCheckpoints(dir, key)
+	known, err := k.ownCheckpoints(key)
 	if err != nil {
 		return nil, "", err
 	}
@@ -47,12 +47,12 @@ func openKeeper(dir string, o *Options) (k *keeper, report string, err error) {
 	return k, report, nil
 }
 
-// ownCheckpoints are those of the directory, the newest first. One that another key has signed
+// ownCheckpoints reads those of the directory, the newest first. One that another key has signed
 // refuses the start: what this key would sign could contradict it.
-func ownCheckpoints(dir string, key note.Verifier) ([]Checkpoint, error) {
+func (k *keeper) ownCheckpoints(key note.Verifier) ([]Checkpoint, error) {
 	var out []Checkpoint
 	for _, name := range []string{newestName, historyName} {
-		path := filepath.Join(dir, name)
+		path := filepath.Join(k.dir, name)
 		data, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -62,12 +62,14 @@ func ownCheckpoints(dir string, key note.Verifier) ([]Checkpoint, error) {
 		}
 		list := [][]byte{data}
 		if name == historyName {
-			list, _ = splitNotes(data)
+			var rest []byte
+			list, rest = splitNotes(data)
+			k.history = data[:len(data)-len(rest)]
 		}
 		for _, signed := range list {
 			c, err := ParseCheckpoint(signed, key)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w: put back the key that signed it, or move %s aside and begin a new record", path, err, dir)
+				return nil, fmt.Errorf("%s: %w: put back the key that signed it, or move %s aside and begin a new record", path, err, k.dir)
 			}
 			out = append(out, c)
 		}
@@ -167,7 +169,7 @@ func (k *keeper) locate() (report string, err error) {
 // the disk. Whoever wrote it may have died before its sync, or have been told that the sync
 // failed; then the kernel shows lines that are not on disk, and a sync alone would not put them
 // there. They are leaves from now on, so they must not go.
-func (k *keeper) settle() (err error) {
+func (k *keeper) settle() error {
 	if len(k.spans) == 0 {
 		return nil
 	}
@@ -178,22 +180,10 @@ func (k *keeper) settle() (err error) {
 	if s.packed || from >= s.end {
 		return nil
 	}
-	f, err := os.OpenFile(s.path, os.O_RDWR, 0)
-	if err != nil {
-		return fmt.Errorf("open audit segment: %w", err)
+	if err := k.o.disk.Settle(s.path, from, s.end); err != nil {
+		return fmt.Errorf("settle audit segment: %w", err)
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	buf := make([]byte, min(1<<20, s.end-from))
-	for at := from; at < s.end; at += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), s.end-at)]
-		if _, err := f.ReadAt(buf, at); err != nil {
-			return fmt.Errorf("read audit segment: %w", err)
-		}
-		if _, err := f.WriteAt(buf, at); err != nil {
-			return fmt.Errorf("settle audit segment: %w", err)
-		}
-	}
-	return f.Sync()
+	return nil
 }
 
 // storedBytes is the size of the file of stored hashes for a tree.

@@ -30,6 +30,8 @@ type disk interface {
 	Rename(from, to string) error
 	Remove(path string) error
 	SyncDir(dir string) error
+	// Settle writes a part of a file as it reads once more, and waits for it to be on disk.
+	Settle(path string, from, to int64) error
 }
 
 type realDisk struct{}
@@ -70,6 +72,25 @@ func (realDisk) Overwrite(path string) (file, error) {
 func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
 func (realDisk) Remove(path string) error     { return os.Remove(path) }
 func (realDisk) SyncDir(dir string) error     { return syncDir(dir) }
+
+func (realDisk) Settle(path string, from, to int64) (err error) {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	buf := make([]byte, min(1<<20, to-from))
+	for at := from; at < to; at += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), to-at)]
+		if _, err := f.ReadAt(buf, at); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(buf, at); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
 
 type realFile struct{ *os.File }
 

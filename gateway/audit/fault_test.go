@@ -53,6 +53,9 @@ func (d *faultyDisk) beside(f file, err error) (file, error) {
 func (d *faultyDisk) Rename(from, to string) error { return realDisk{}.Rename(from, to) }
 func (d *faultyDisk) Remove(path string) error     { return realDisk{}.Remove(path) }
 func (d *faultyDisk) SyncDir(dir string) error     { return realDisk{}.SyncDir(dir) }
+func (d *faultyDisk) Settle(path string, from, to int64) error {
+	return realDisk{}.Settle(path, from, to)
+}
 
 type faultyBeside struct {
 	file

@@ -47,7 +47,8 @@ type keeper struct {
 	hashes  file     // nil until it is opened, and after a failure
 	index   file
 	signed  Checkpoint
-	kept    time.Time // of the newest checkpoint in the history
+	history []byte    // the checkpoints that are kept
+	kept    time.Time // when the newest of them was
 	expect  []Checkpoint
 	failing bool
 	hasher  *leafHasher
@@ -83,14 +84,11 @@ func (k *keeper) publish(s segment, end int64) {
 	}
 }
 
-// begin signs what the start has found, and lets the keeper run.
+// begin signs what the start has found, and lets the keeper run. It comes before the first record
+// of this start, so that there is never a record without a checkpoint before it.
 func (k *keeper) begin() error {
 	k.packer = startPacker(k.dir, k.o)
-	err := k.absorb() // what the start has written
-	if err == nil {
-		err = k.checkpoint(true)
-	}
-	if err != nil {
+	if err := k.checkpoint(true); err != nil {
 		k.closeFiles()
 		k.packer.close()
 		return fmt.Errorf("begin checkpoints: %w", err)

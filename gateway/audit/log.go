@@ -161,18 +161,18 @@ func (l *Log) start() error {
 		l.report += "; "
 	}
 	l.report += lacks
+	if err := tree.begin(); err != nil {
+		return err
+	}
 	w := &writer{log: l, next: found.next, durable: found.next}
 	if !l.o.Continue || l.report != "" || !w.resume() {
 		if err := w.begin(l.report, [2]uint64{}); err != nil {
-			tree.closeFiles()
+			tree.close()
 			return fmt.Errorf("begin audit segment: %w", err)
 		}
 	}
 	if l.report != "" {
 		l.o.Logger.Warn("audit log mended", slog.String("report", l.report))
-	}
-	if err := tree.begin(); err != nil {
-		return errors.Join(err, w.seg.Close())
 	}
 	go w.run()
 	return nil

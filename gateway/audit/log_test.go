@@ -173,7 +173,7 @@ func TestOpenRefusesWithAMessage(t *testing.T) {
 		{"long key", func(dir string) error { return keyFile(dir, 33, 0o600) }, Options{}, "/keys/audit-digest.key has 33 bytes; want 32"},
 		{"short key given", func(string) error { return nil }, Options{Key: []byte("x")}, "the key of digests has 1 bytes; want 32"},
 		{"nothing can be made in it", func(string) error { return nil }, Options{disk: refusing(&fs.PathError{Op: "open", Path: "segment", Err: syscall.EACCES})},
-			"begin audit segment: open segment: permission denied"},
+			"begin checkpoints: open tree: open segment: permission denied"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "audit")

@@ -1,8 +1,8 @@
 package audit
 
 import (
+	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 )
 
@@ -47,48 +47,23 @@ func (k *keeper) checkpoint(full bool) error {
 
 // keep adds the checkpoint to the history, and lets the segments go that are all under it.
 func (k *keeper) keep(c Checkpoint) error {
-	if err := k.append(c); err != nil {
+	history := k.history
+	if !bytes.HasSuffix(history, append(c.Note[:len(c.Note):len(c.Note)], '\n')) {
+		history = append(append(history[:len(history):len(history)], c.Note...), '\n')
+		if err := k.replace(historyName, history); err != nil {
+			return fmt.Errorf("keep checkpoint: %w", err)
+		}
+	}
+	if err := k.o.disk.SyncDir(k.dir); err != nil { // for the newest checkpoint as well
 		return fmt.Errorf("keep checkpoint: %w", err)
 	}
-	k.kept = k.o.Now()
+	k.history, k.kept = history, k.o.Now()
 	k.mu.Lock()
 	k.spans = append([]span(nil), k.spans[k.at.span:]...)
 	k.mu.Unlock()
 	k.at.span, k.good.span = 0, 0
 	k.packer.look()
 	return nil
-}
-
-// append adds to the history what it does not end with. An end that is not whole, which a crash
-// has left, is cut off.
-func (k *keeper) append(c Checkpoint) (err error) {
-	path := filepath.Join(k.dir, historyName)
-	data, err := os.ReadFile(path)
-	if err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	list, rest := splitNotes(data)
-	if len(rest) == 0 && len(list) > 0 && string(list[len(list)-1]) == string(c.Note) {
-		return nil
-	}
-	f, err := k.o.disk.Append(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}()
-	if len(rest) > 0 {
-		if err := f.Truncate(int64(len(data) - len(rest))); err != nil {
-			return err
-		}
-	}
-	if err := writeAll(f, append(c.Note[:len(c.Note):len(c.Note)], '\n')); err != nil {
-		return err
-	}
-	return f.Sync()
 }
 
 func (k *keeper) replace(name string, data []byte) error {

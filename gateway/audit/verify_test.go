@@ -147,7 +147,7 @@ func TestVerifyGoesWithAWriter(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := range 3000 {
+		for i := range 1000 {
 			if err := l.Decide(t.Context(), decision(fmt.Sprint(i))); err != nil {
 				t.Error(err)
 			}
