@@ -48,6 +48,11 @@ func (k *keeper) checkpoint(full bool) error {
 // keep adds the checkpoint to the history, and lets the segments go that are all under it.
 func (k *keeper) keep(c Checkpoint) error {
 	history := k.history
+	if len(history) == 0 { // else a power cut could leave a history and no newest
+		if err := k.o.disk.SyncDir(k.dir); err != nil {
+			return fmt.Errorf("keep checkpoint: %w", err)
+		}
+	}
 	if !bytes.HasSuffix(history, append(c.Note[:len(c.Note):len(c.Note)], '\n')) {
 		history = append(append(history[:len(history):len(history)], c.Note...), '\n')
 		if err := k.replace(historyName, history); err != nil {

@@ -67,6 +67,8 @@ type verification struct {
 	store  *os.File
 	stored *bufio.Reader // nil once it has differed
 	differ int64         // the leaf with which it began to, or -1
+
+	unfinished []reading // of parts whose last line has no end, with no whole line after them so far
 }
 
 // check is a checkpoint that the lines are held against.
@@ -179,6 +181,9 @@ func (v *verification) walk(parts []part) error {
 			return err
 		}
 	}
+	for _, u := range v.unfinished {
+		v.report.note("the last line of %s is not finished (%d bytes): nobody was told of it, and the next start moves it aside", u.part.name, u.rest)
+	}
 	v.report.Records = e.size
 	v.report.After = e.size - v.report.Size
 	return nil
@@ -219,15 +224,17 @@ func (v *verification) tell(r reading, size int64) error {
 	if r.beyond > 0 {
 		v.report.note("%d lines at the end of %s were acknowledged to nobody, as a repair after it says; they are no part of the record", r.beyond, p.name)
 	}
-	if r.rest > 0 {
-		switch {
-		case p.last:
-			v.report.note("the last line of %s is not finished (%d bytes): nobody was told of it, and the next start moves it aside", p.name, r.rest)
-		case p.damaged || p.lost != noneLost:
-			v.report.note("the last line of %s is not finished (%d bytes): nobody was told of it", p.name, r.rest)
-		default:
-			v.report.problem(p.name, r.extent.leaves+r.beyond+1, "a line without end in a segment that others follow: what stood there was cut, or it was added")
+	if len(r.leaves) > 0 { // whole lines follow what had no end
+		for _, u := range v.unfinished {
+			v.report.problem(u.part.name, u.extent.leaves+u.beyond+1, "a line without end in a segment that others follow: what stood there was cut, or it was added")
 		}
+		v.unfinished = nil
+	}
+	switch {
+	case r.rest > 0 && (p.damaged || p.lost != noneLost):
+		v.report.note("the last line of %s is not finished (%d bytes): nobody was told of it", p.name, r.rest)
+	case r.rest > 0:
+		v.unfinished = append(v.unfinished, reading{part: p, extent: r.extent})
 	}
 	// Before the newest checkpoint the roots tell.
 	if from := size - int64(len(r.leaves)); r.odd > 0 && from+r.odd > v.newest() {

@@ -14,7 +14,6 @@ import (
 // part is a segment, or what is known of one that was pruned.
 type part struct {
 	placed
-	last   bool // no segment after it holds anything
 	pruned *Range
 }
 
@@ -40,12 +39,6 @@ func (v *verification) parts() ([]part, error) {
 	}
 	for i := range gone {
 		out = append(out, gone[i].part())
-	}
-	for i := len(out) - 1; i >= 0 && out[i].pruned == nil; i-- {
-		out[i].last = true // an empty one may have lines by the time it is read
-		if out[i].size > 0 {
-			break
-		}
 	}
 	return out, nil
 }

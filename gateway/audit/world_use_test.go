@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -171,7 +172,7 @@ func TestKillAtEveryStep(t *testing.T) {
 // TestTroubleRaisesNoFalseAlarm mixes at random what can befall a log: operations that fail,
 // deaths, power cuts, and starts in between.
 func TestTroubleRaisesNoFalseAlarm(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(seeds()) {
 		synctest.Test(t, func(t *testing.T) {
 			l := newLives(t, seed)
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -206,4 +207,12 @@ func TestTroubleRaisesNoFalseAlarm(t *testing.T) {
 			return
 		}
 	}
+}
+
+// seeds is how many random histories are tried: more where somebody asks for more.
+func seeds() int {
+	if n, err := strconv.Atoi(os.Getenv("SALLYPORT_TEST_SEEDS")); err == nil {
+		return n
+	}
+	return 60
 }
