@@ -52,6 +52,7 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 CLIENTS := $(CACHE)/clients/.installed
 EVERYTHING := $(CACHE)/bin/everything-server-v1.8.0
 IDP := $(CACHE)/bin/idp
+OPA := $(CACHE)/bin/opa-v1.22.2
 CLAUDE_VERSION := 2.1.332
 CLAUDE := $(CACHE)/claude-$(CLAUDE_VERSION)/.installed
 
@@ -89,9 +90,14 @@ $(CLAUDE):
 	mkdir -p $(@D) && cd $(@D) && npm install --prefix . --ignore-scripts --no-audit --no-fund --no-save --loglevel=error @anthropic-ai/claude-code@$(CLAUDE_VERSION)
 	touch $@
 
-bench: nginx ## measure beside a direct call, httputil.ReverseProxy and nginx; BENCH_JSON=FILE keeps the numbers
+bench: nginx $(OPA) ## measure beside a direct call, httputil.ReverseProxy and nginx; BENCH_JSON=FILE keeps the numbers
 	go build -o $(CACHE)/bin/bench ./test/bench
-	BENCH_NGINX=$(NGINX) $(CACHE)/bin/bench $(BENCHFLAGS)
+	BENCH_NGINX=$(NGINX) BENCH_OPA=$(OPA) $(CACHE)/bin/bench $(BENCHFLAGS)
+
+# The engine's own program, of the version that the gateway embeds.
+$(OPA):
+	GOBIN=$(CACHE)/bin go install github.com/open-policy-agent/opa@$(subst opa-,,$(notdir $@))
+	mv $(CACHE)/bin/opa $@
 
 docs: ## write what is generated of docs/
 	go generate ./gateway/config

@@ -47,6 +47,7 @@ func exit(err error) {
 type options struct {
 	binary   string
 	nginx    string
+	opa      string
 	json     string
 	rounds   int
 	duration time.Duration
@@ -58,11 +59,12 @@ func conduct() error {
 	var o options
 	flag.StringVar(&o.binary, "sallyport", "", "the gateway's binary; default: build it")
 	flag.StringVar(&o.nginx, "nginx", os.Getenv("BENCH_NGINX"), "nginx's binary; \"\" leaves it out")
+	flag.StringVar(&o.opa, "opa", os.Getenv("BENCH_OPA"), "opa's binary; \"\" leaves the group policy out")
 	flag.StringVar(&o.json, "json", os.Getenv("BENCH_JSON"), "file for the numbers")
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts or identity")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts, identity or policy")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -86,6 +88,7 @@ func conduct() error {
 		{"stdio", b.stdio},
 		{"starts", b.starts},
 		{"identity", b.identity},
+		{"policy", b.policy},
 	} {
 		if o.only != "" && o.only != group.name {
 			continue
