@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -83,4 +84,15 @@ func plainLocals(text string) string {
 		}
 		return names[name]
 	})
+}
+
+// Packages are those below data.mcp, as references. A package without rules is none.
+func (g *Generation) Packages() []string {
+	names := map[string]bool{}
+	for _, m := range g.compiler.Modules {
+		if len(m.Rules) > 0 && m.Package.Path.HasPrefix(ast.MustParseRef("data.mcp")) {
+			names[m.Package.Path.String()] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

@@ -16,7 +16,7 @@ import (
 func (a *app) newPolicy() *cobra.Command {
 	return group("policy", "Check policies and run their tests", a.newPolicyCheck(), a.newPolicyTest(),
 		a.newPolicyExplain(), a.newPolicyMatrix(),
-		a.newPolicyReplay(), a.newPolicySuggest(),
+		a.newPolicyReplay(), a.newPolicySuggest(), a.newPolicyDiff(),
 		a.newPolicyBuild(), a.newPolicyVerify(), a.newPolicyKeygen())
 }
 

@@ -2,14 +2,11 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -208,16 +205,12 @@ func (a *app) sayBad(r *record) {
 
 // counted writes counts, the largest first.
 func counted(b *strings.Builder, title string, counts map[string]int) {
-	for i, name := range byCount(counts) {
+	for i, name := range workbench.ByCount(counts) {
 		if i == 0 {
 			b.WriteString(title + "\n")
 		}
 		fmt.Fprintf(b, "  %8d  %s\n", counts[name], plain(name))
 	}
-}
-
-func byCount(counts map[string]int) []string {
-	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int { return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b)) })
 }
 
 // place says where a difference stands, in one line.

@@ -2,7 +2,10 @@ package workbench
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"maps"
+	"slices"
 )
 
 // canonical writes JSON values as a set: members sorted, numbers as they are.
@@ -26,4 +29,11 @@ func canonicalJSON(raw []byte) string {
 		return string(raw)
 	}
 	return string(out)
+}
+
+// ByCount are the names of counts, the largest first.
+func ByCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
 }
