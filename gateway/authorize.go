@@ -61,7 +61,10 @@ func (x *exchange) decide(ctx context.Context, who *identity.Principal, call che
 			return x.hide(ctx, call, in, refusal)
 		}
 	}
-	return x.touch(call, in)
+	if refusal = x.touch(call, in); refusal != nil && !x.only(refusal) {
+		return refusal
+	}
+	return nil
 }
 
 // wouldDeny is the decision of a record about something that was let through only because it is not
@@ -89,6 +92,7 @@ func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input
 	if err != nil {
 		d = policy.Decision{Revision: x.snap.Policy.Revision()}
 	}
+	x.question = in
 	x.note(d)
 	x.advised(d)
 	x.compare(in, housekeeping(call.msg), d)

@@ -14,6 +14,7 @@ import (
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/identity/grant"
+	"sallyport/policy"
 )
 
 // exchange is one request on its way along the line. Only its own goroutine touches it.
@@ -36,6 +37,8 @@ type exchange struct {
 	sent    time.Time
 
 	about *checked // of a client's answer: the call that the question came with
+
+	question *policy.Input // what the policy was asked; nil until it was
 
 	approvedBy    string     // the role that must agree to the call
 	noneOf        guard.What // what the policy wants none of in the arguments

@@ -12,7 +12,7 @@ import (
 // beside it, and other agents of the same task, and all of them come after the labels.
 
 // touch adds the labels of what a call uses to those of the task. Housekeeping touches nothing.
-func (x *exchange) touch(call checked, in *policy.Input) error {
+func (x *exchange) touch(call checked, in *policy.Input) *Error {
 	if housekeeping(call.msg) {
 		return nil
 	}

@@ -175,7 +175,7 @@ func (x *exchange) holds(ctx context.Context, c grant.Constraint, args []byte, i
 // charge reserves a call of the grant before anything is sent. Housekeeping costs nothing.
 func (x *exchange) charge(call checked) error {
 	if !charged(call.msg) {
-		if refusal := x.uncounted(); refusal != nil {
+		if refusal := x.uncounted(); refusal != nil && !x.only(refusal) {
 			return refusal
 		}
 		return nil
@@ -190,6 +190,12 @@ func (x *exchange) charge(call checked) error {
 		cost.Digest = call.server.Name + "\x00" + call.msg.Method + "\x00" + x.callDigest(call)
 	}
 	held, err := x.live.Reserve(call.server.Name, x.rec.Tool, cost, x.bounds...)
+	if err != nil && x.snap.RecordOnly && len(x.bounds) > 0 { // perhaps for a bound of the policy's alone
+		over := &Error{Code: CodeLimited, Public: err.Error()}
+		if held, err = x.live.Reserve(call.server.Name, x.rec.Tool, cost); err == nil {
+			x.only(over)
+		}
+	}
 	if err != nil {
 		x.rec.Reasons = []string{err.Error()}
 		return &Error{Code: CodeLimited, Public: err.Error(), Err: err}

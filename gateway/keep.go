@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 
 	"sallyport/gateway/audit"
@@ -64,6 +65,9 @@ func (x *exchange) document(in *policy.Input) (doc []byte, missing string) {
 	if len(doc) > x.g.mostInput {
 		return nil, fmt.Sprintf("it has %d bytes, and at most %d are kept (audit.inputBytes)", len(doc), x.g.mostInput)
 	}
+	if doc, missing = x.masked(doc); missing != "" {
+		return nil, missing
+	}
 	if x.g.inputs.Readable() {
 		clean, n, ok := x.withoutSecrets(doc)
 		if !ok {
@@ -82,10 +86,46 @@ func forgetQuestion(r *audit.Record) {
 	r.InputErased, r.InputMissing, r.Advisory, r.Shadow = nil, "", nil, nil
 }
 
+// masked is a document without what the policy wants erased before anything is recorded, or why
+// nothing of it may be.
+func (x *exchange) masked(doc []byte) (_ []byte, missing string) {
+	out, err := x.erase(doc)
+	switch {
+	case err != nil:
+		x.g.log.Warn("an input was not recorded", slog.String("id", x.rec.ID), slog.Any("error", err))
+		return nil, err.Error()
+	case len(out) == 0:
+		return nil, "system.log.mask erases all of it"
+	}
+	return out, ""
+}
+
+// erase takes out of a document at a place of the input what the policy wants erased.
+func (x *exchange) erase(doc []byte, place ...string) ([]byte, error) {
+	if x.question == nil || len(doc) == 0 {
+		return doc, nil
+	}
+	mask, err := x.snap.Policy.Erasure(x.r.Context(), x.question)
+	if err != nil {
+		return nil, err
+	}
+	out, erased, err := mask.Apply(doc, place...)
+	x.rec.InputErased = merge(x.rec.InputErased, erased)
+	return out, err
+}
+
 // recordable is what the record may keep of arguments where a policy asks for them.
 func (x *exchange) recordable(arguments []byte) []byte {
 	if len(arguments) == 0 {
 		return arguments
+	}
+	arguments, err := x.erase(arguments, "arguments")
+	if err != nil {
+		x.g.log.Warn("arguments were not recorded", slog.String("id", x.rec.ID), slog.Any("error", err))
+		return strictjson.AppendString(nil, "[not kept: "+err.Error()+"]")
+	}
+	if len(arguments) == 0 {
+		return strictjson.AppendString(nil, "[not kept: system.log.mask erases all of it]")
 	}
 	out, _, complete := x.withoutSecrets(arguments)
 	if !complete {

@@ -3,10 +3,12 @@ package gateway
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"sallyport/gateway/audit"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/policy"
 )
 
@@ -162,6 +164,55 @@ allow if {
 		r := f.rec.all()[0]
 		if raw, _ := json.Marshal(r.Advisory); r.Decision != tt.decision || string(raw) != tt.advisory || len(r.Reasons) > 0 && tt.decision != "deny" {
 			t.Errorf("%s %s: %s, reasons %q, advisory %s; want %s, %s", tt.tool, tt.path, r.Decision, r.Reasons, raw, tt.decision, tt.advisory)
+		}
+	}
+}
+
+// What system.log.mask erases is neither in a kept input nor in kept arguments; where it fails, nothing
+// is kept, and the call goes on.
+func TestMaskedInputIsNotRecorded(t *testing.T) {
+	const authz = "package mcp.authz\n\nallow if true\n\nobligations contains {\"type\": \"record_arguments\"}\n"
+	for _, tt := range []struct{ name, mask, erased, missing, arguments string }{
+		{"erased", `mask contains "/input/arguments/pin"`, "/input/arguments/pin", "", `{"text":"t"}`},
+		{"nothing to erase", `mask contains "/input/arguments/other"`, "", "", `{"text":"t","pin":"hunter2"}`},
+		{"all of it", `mask contains "/input"`, "/input", "system.log.mask erases all of it", `"[not kept: system.log.mask erases all of it]"`},
+		{"it fails", `mask contains "/input" if to_number(input.input.arguments.pin) > 1`, "", "system.log.mask: evaluate policy: builtin error in to_number at log.rego:3",
+			`"[not kept: system.log.mask: evaluate policy: builtin error in to_number at log.rego:3]"`},
+	} {
+		for _, readable := range []bool{true, false} {
+			f := keeping(t, openly{readable}, 0)
+			f.snap.Policy = mustPolicies(t, map[string]string{"authz.rego": authz, "log.rego": "package system.log\n\n" + tt.mask + "\n"})
+			f.swap()
+			if got := toolText(f.post(f.reader, legacyCall("ask", `{"text":"t","pin":"hunter2"}`)).Body.String()); got != "ok" {
+				t.Errorf("%s: the call: %s; want ok", tt.name, got)
+			}
+			r := f.rec.of(audit.PhaseDecision)[0]
+			whole := tt.erased == "" && tt.missing == ""
+			if strings.Join(r.InputErased, " ") != tt.erased || r.InputMissing != tt.missing || string(r.Arguments) != tt.arguments ||
+				r.Replayable != whole || (r.Input != nil) != (tt.missing == "") || strings.Contains(string(r.Input), "hunter2") != whole {
+				t.Errorf("%s: erased %q, missing %q, arguments %s, replayable %v, input %s", tt.name, r.InputErased, r.InputMissing, r.Arguments, r.Replayable, r.Input)
+			}
+		}
+	}
+}
+
+// In clear, the record holds no secret that is found; sealed, the input is whole.
+func TestAClearInputHoldsNoSecret(t *testing.T) {
+	const key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+	scanner, err := secrets.New(secrets.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, readable := range []bool{true, false} {
+		f := keeping(t, openly{readable}, 0)
+		f.snap.Secrets = scanner
+		f.server.Upstream = leaky{f.up}
+		f.swap()
+		f.post(f.reader, legacyCall("ask", `{"a":"`+key+`","b":"`+ownSecret+`"}`))
+		r := f.rec.of(audit.PhaseDecision)[0]
+		found := strings.Contains(string(r.Input), key) || strings.Contains(string(r.Input), ownSecret)
+		if found == readable || r.Replayable == readable || readable != slices.Equal(r.InputErased, []string{"2 secrets"}) {
+			t.Errorf("readable %v: replayable %v, erased %q, input %s", readable, r.Replayable, r.InputErased, r.Input)
 		}
 	}
 }

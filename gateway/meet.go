@@ -211,6 +211,9 @@ func (x *exchange) approved(_ context.Context, call checked) *Error {
 	if x.approvedBy == "" {
 		return nil
 	}
+	if x.snap.RecordOnly { // nobody is asked for what is not enforced, and no agreement is used up
+		return refuse(CodeApprovalRequired, "somebody with the role %s would have to agree", x.approvedBy)
+	}
 	if x.g.approvals == nil || x.msg == nil {
 		return refuse(CodeDenied, "Denied: the policy wants a person's approval, and this gateway has nobody to ask (decision %s)", x.rec.ID)
 	}

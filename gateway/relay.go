@@ -180,6 +180,7 @@ func (r *relay) mayAsk(method string, params []byte) ([]byte, *Error) {
 	refusal := question.concerns(in, &r.call)
 	if refusal == nil {
 		d, err := snap.Policy.Decide(r.ctx, in)
+		question.question = in
 		question.note(d)
 		question.advised(d)
 		question.compare(in, false, d)

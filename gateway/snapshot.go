@@ -33,6 +33,9 @@ type Decider interface {
 	JudgesResults() bool
 	// DecideResult answers for the result of a call. On any error the decision is the zero Decision.
 	DecideResult(ctx context.Context, in *policy.Input) (policy.Decision, error)
+	// Erasure says what must be erased from an input before it is recorded. On an error nothing of the
+	// input may be.
+	Erasure(ctx context.Context, in *policy.Input) (policy.Erasure, error)
 	// SubjectKey identifies what the policy reads of a subject.
 	SubjectKey(s *policy.Subject) string
 	// GrantKey identifies what a list can read of a grant.

@@ -53,8 +53,9 @@ type Generation struct {
 	roles        roleNames
 	dataNames    []string // at the root of data, sorted
 
-	results *results // what package mcp.response says; nil: nothing
-	advice  *advice  // what rules say that are not enforced; nil: there are none
+	results *results                // what package mcp.response says; nil: nothing
+	mask    *rego.PreparedEvalQuery // what is erased from inputs before they are recorded; nil: nothing
+	advice  *advice                 // what rules say that are not enforced; nil: there are none
 
 	asked sync.Map // name → the questions of Reach and Trace, prepared when they are first asked
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared

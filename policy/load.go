@@ -127,6 +127,7 @@ func build(ctx context.Context, files map[string][]byte, o Options) (*Generation
 	if len(modules) == 0 {
 		return nil, nil, &Fault{Name: "no-policies", Text: "no .rego file in the policy directory", Cure: "a starter: sallyport init"}
 	}
+	all, masks := takeMasks(modules)
 	data, err := readData(files)
 	if err != nil {
 		return nil, nil, err
@@ -146,8 +147,13 @@ func build(ctx context.Context, files map[string][]byte, o Options) (*Generation
 	if err != nil {
 		return nil, nil, err
 	}
+	if masks {
+		if err := g.newMask(ctx, all, files); err != nil {
+			return nil, nil, err
+		}
+	}
 	g.tested = len(tests)+len(tables) > 0
-	return g, &suite{files: files, modules: modules, rego: tests, tables: tables, data: data}, nil
+	return g, &suite{files: files, modules: all, rego: tests, tables: tables, data: data}, nil
 }
 
 func revision(files map[string][]byte) string {

@@ -94,6 +94,7 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 	add("state", text, err)
 	policies, notes := a.examinePolicies(ctx, cfg)
 	checks = append(checks, policies...)
+	checks = append(checks, examineRollout(ctx, cfg)...)
 	for _, n := range append(notes, cfg.Notes()...) {
 		add("note", n, nil)
 	}

@@ -252,6 +252,9 @@ func (c *Config) note(environ map[string]string) {
 	if isURL(c.Policies) && c.PolicyKey == "" {
 		c.notes = append(c.notes, "policies come from a URL and policyKey is not set: whoever can change the file there decides what is allowed")
 	}
+	if c.Audit.Inputs == inputsClear {
+		c.notes = append(c.notes, "audit.inputs is clear: whoever reads the record reads the arguments of calls; `sealed` keeps them for recipients")
+	}
 	if !c.Guards.Secrets {
 		c.notes = append(c.notes, "guards.secrets is false: nobody looks for secrets, not even in the arguments of sinks, and what a policy asks about them is refused")
 	}
