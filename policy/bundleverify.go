@@ -39,6 +39,16 @@ type manifestMetadata struct {
 	Sallyport *stamp `json:"sallyport"`
 }
 
+// Verify returns nil where one of the keys has signed what lies at where, a bundle or a directory that
+// one was unpacked to, whole and unchanged. It compiles nothing.
+func Verify(where string, keys Keys) error {
+	if keys == nil {
+		keys = Keys{} // which has signed nothing
+	}
+	_, _, err := readPolicy(where, Options{Keys: keys})
+	return err
+}
+
 // accept returns what the bundle is, or why it is not taken. Without keys, a manifest of ours is
 // held against the files all the same: what was cut short or mixed up is no policy.
 func accept(files map[string][]byte, o Options) (*Bundle, error) {

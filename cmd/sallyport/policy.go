@@ -20,10 +20,18 @@ func (a *app) newPolicy() *cobra.Command {
 		a.newPolicyBuild(), a.newPolicyVerify(), a.newPolicyKeygen())
 }
 
-// policyDir is the directory or bundle that a command is about. What a URL has is fetched.
+// policyDir is the directory or bundle that a command is about. What a URL has is fetched, and what
+// the configuration wants signed is signed: no command speaks of policies that a gateway would not
+// install.
 func (a *app) policyDir(args []string) (string, error) {
-	where, _, err := a.policySource(args)
-	return where, err
+	where, keys, err := a.policySource(args)
+	if err != nil || keys == nil {
+		return where, err
+	}
+	if err := policy.Verify(where, keys); err != nil {
+		return "", errNo{err.Error()}
+	}
+	return where, nil
 }
 
 // policySource is policyDir, and the keys that the configuration wants what it names to be signed
