@@ -16,6 +16,7 @@ type reads struct {
 	parts   map[string]bool // of subject, grant and flow, as "grant.task"; "grant" where it is read as a whole
 	request bool            // request.id or request.time, which differ each time
 	all     bool            // input as a whole
+	result  *ast.Location   // of a rule that reads input.result; nil: none
 	impure  string          // a built-in whose answer is not decided by its operands
 	notes   []string
 }
@@ -44,6 +45,9 @@ func analyze(c *ast.Compiler) (reads, error) {
 	r, err := readsOf(c, rules)
 	if err != nil {
 		return r, err
+	}
+	if r.result != nil {
+		return r, noResult(c, r.result)
 	}
 	r.unmet(c)
 	r.notes = append(r.notes, adviceNotes(c)...)
@@ -101,6 +105,10 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 			second = "." + second
 		}
 		r.parts[first+second] = true
+	case "result":
+		if r.result == nil {
+			r.result = at
+		}
 	case "request":
 		r.request = r.request || second != "era" && second != "method"
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 
 	"sallyport/policy"
@@ -60,10 +61,15 @@ const (
 	stillborn
 )
 
-// fateOf loads a mutant with its tests and, where that fails, without: then it was the tests.
+// fateOf loads a mutant with its tests and, where that fails for another reason than a test that says
+// no, without: then it was the tests all the same.
 func fateOf(ctx context.Context, files map[string][]byte) fate {
-	if load(ctx, files) == nil {
+	err := load(ctx, files)
+	if err == nil {
 		return survived
+	}
+	if slices.ContainsFunc(policy.Faults(err), func(f *policy.Fault) bool { return f.Name == "test-failed" }) {
+		return killed
 	}
 	untested := maps.Clone(files)
 	maps.DeleteFunc(untested, func(name string, _ []byte) bool { return isTest(name) })
