@@ -36,7 +36,7 @@ type Reach struct {
 	Deny        []Then              // each refuses
 	Obligations []Then              // each is imposed
 	Support     []*ast.Module       // rules below data.partial that the bodies refer to
-	Fallible    []string            // file:line: functions that fail for a value of another type, which refuses
+	Fallible    []string            // what may end in an error, which refuses: file:line, and a function or a second value of allow
 	Contested   bool                // a rule `allow` may say something else than true
 	Names       map[ast.Var]ast.Var // what authors call the variables, less the number that partial evaluation adds
 }
@@ -55,7 +55,7 @@ func (r *Reach) Never() bool {
 
 // Always reports whether every value of what is unknown makes the answer yes, obligations aside.
 func (r *Reach) Always() bool {
-	return len(r.Deny) == 0 && len(r.Fallible) == 0 && !r.Contested &&
+	return len(r.Deny) == 0 && len(r.Fallible) == 0 &&
 		slices.ContainsFunc(r.Allow, func(b ast.Body) bool { return len(b) == 0 })
 }
 
@@ -72,7 +72,8 @@ func (g *Generation) Reach(ctx context.Context, in *Input, open Unknown) (*Reach
 		return nil, err
 	}
 	fallible := &saves{compiler: g.compiler, at: map[string]bool{}}
-	r := &Reach{Contested: g.contested()}
+	g.contest(fallible)
+	r := &Reach{}
 	ask := partialQuestion{input: value, unknown: terms(unknown...), saves: fallible}
 	if open == OpenArguments {
 		ask.now = in.Request.Time
@@ -237,15 +238,14 @@ func less(v ast.Value, name string) ast.Value {
 	return ast.NewObject(pairs...)
 }
 
-// contested reports whether a rule `allow` may say false, or two values at once, which is an error
-// and refuses.
-func (g *Generation) contested() bool {
+// contest notes the rules `allow` that may say something else than true: with one that does they are two
+// values at once, which is an error.
+func (g *Generation) contest(s *saves) {
 	for _, r := range g.compiler.GetRulesExact(allowRef) {
-		for ; r != nil; r = r.Else {
+		for at := r.Location; r != nil; r = r.Else {
 			if v := r.Head.Value; !r.Default && (v == nil || v.Value.Compare(ast.Boolean(true)) != 0) {
-				return true
+				s.at[place(at)+": allow with another value"] = true
 			}
 		}
 	}
-	return false
 }

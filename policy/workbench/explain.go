@@ -19,13 +19,21 @@ type Explanation struct {
 	Near        []policy.Asked    `json:"near"`            // rules of allow that did not hold, nearest first
 	Others      int               `json:"others"`          // rules of allow that are about something else
 	Could       *Could            `json:"could,omitempty"` // of a refusal
+	Advisory    *Advised          `json:"advisory,omitempty"`
+}
+
+// Advised is what the decision would be, were all rules enforced.
+type Advised struct {
+	Allow   bool     `json:"allow"`
+	Reasons []string `json:"reasons,omitempty"`
+	Rules   []string `json:"rules,omitempty"`
 }
 
 // Could says what arguments would be allowed, everything else being as it was asked.
 type Could struct {
 	Hidden   bool     `json:"hidden"` // none
 	Ways     []Way    `json:"ways"`
-	Fallible []string `json:"fallible,omitempty"` // functions that refuse a value of another type
+	Fallible []string `json:"fallible,omitempty"` // what can end in an error, which refuses
 }
 
 // Explain decides once more and says why. An error means that nothing could be said.
@@ -39,6 +47,9 @@ func Explain(ctx context.Context, g *policy.Generation, in *policy.Input) (*Expl
 		x.Error = err.Error()
 	}
 	x.Allow, x.Reasons = d.Allow, d.Reasons
+	if a := d.Advisory; a != nil && a.Err == nil {
+		x.Advisory = &Advised{a.Allow, a.Reasons, a.Rules}
+	}
 	for _, o := range d.Obligations {
 		x.Obligations = append(x.Obligations, o.Raw)
 	}

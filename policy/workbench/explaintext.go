@@ -8,6 +8,15 @@ import (
 	"sallyport/policy"
 )
 
+var verdicts = map[bool]string{true: "allowed", false: "refused"}
+
+func suffix(reasons []string) string {
+	if len(reasons) == 0 {
+		return ""
+	}
+	return ", " + strings.Join(reasons, "; ")
+}
+
 // How many rules that nearly held are shown, and ways to be allowed.
 const (
 	mostNear = 5
@@ -31,6 +40,9 @@ func (x *Explanation) Text(w io.Writer) error {
 		if x.Allow {
 			p.line("with the obligation %s", o)
 		}
+	}
+	if a := x.Advisory; a != nil {
+		p.line("with the rules that are not enforced it would be %s%s (%s)", verdicts[a.Allow], suffix(a.Reasons), strings.Join(a.Rules, ", "))
 	}
 	if len(x.Held) > 0 {
 		p.line("\nrules that held:")
@@ -110,7 +122,7 @@ func (c *Could) ways(p *printer, none string) {
 		w.text(p)
 	}
 	if len(c.Fallible) > 0 {
-		p.line("  A value of another type than a function takes is refused:")
+		p.line("  An error refuses too. What may end in one, as a function that is given another type:")
 		for _, f := range c.Fallible {
 			p.line("    %s", f)
 		}

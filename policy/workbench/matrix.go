@@ -30,7 +30,7 @@ type Cell struct {
 	Access      Access    `json:"access"`
 	Ways        []Way     `json:"ways,omitempty"` // of sometimes
 	Obligations []Imposed `json:"obligations,omitempty"`
-	Fallible    []string  `json:"fallible,omitempty"` // functions that refuse a value of another type
+	Fallible    []string  `json:"fallible,omitempty"` // what can end in an error, which refuses
 }
 
 // Matrix is what each role may do with each tool.
@@ -136,7 +136,7 @@ func (c *Cell) lines() []string {
 	}
 	if c.Access == Sometimes && slices.ContainsFunc(c.Ways, func(w Way) bool { return len(w.When)+len(w.Unless) == 0 }) {
 		for _, f := range c.Fallible {
-			out = append(out, "refused where a value is not of the type that is asked for: "+f)
+			out = append(out, "refused where this ends in an error: "+f)
 		}
 	}
 	for _, o := range c.Obligations {
