@@ -25,6 +25,7 @@ func (a *app) newAuditProve() *cobra.Command {
 			"The line shows what the record has of the decision: who, what, and arguments where recorded.",
 		Example: "  sallyport audit prove 01M89EBGGRZSBM0WZVWDFGRQPZ --out it.tlog-proof"}
 	out := cmd.Flags().String("out", "", "write to `FILE` instead of standard output")
+	under := cmd.Flags().String("checkpoint", "", "prove by the checkpoint in `FILE` instead of the newest: by one that witnesses have signed")
 	phase := cmd.Flags().String("phase", "", "`PHASE` of the record: decision, refusal or outcome; default: the first there is")
 	log := logFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -40,7 +41,12 @@ func (a *app) newAuditProve() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		p, err := prove(cmd.Context(), c.Log, e)
+		var p reader.Proof
+		if *under != "" {
+			p, err = a.proveUnder(c.Log, e, *under)
+		} else {
+			p, err = prove(cmd.Context(), c.Log, e)
+		}
 		if err != nil {
 			return refusal(err)
 		}
@@ -92,9 +98,26 @@ func proveNow(dir string, e reader.Entry) (reader.Proof, error) {
 	return p, errors.Join(err, t.Close())
 }
 
+func (a *app) proveUnder(dir string, e reader.Entry, path string) (reader.Proof, error) {
+	signed, err := a.read(path)
+	if err != nil {
+		return reader.Proof{}, err
+	}
+	c, err := reader.ReadCheckpoint(dir, signed)
+	if err != nil {
+		return reader.Proof{}, errNo{fmt.Sprintf("%s is not a checkpoint of this record: %v", path, err)}
+	}
+	t, err := audit.OpenTree(dir)
+	if err != nil {
+		return reader.Proof{}, err
+	}
+	p, err := reader.ProveUnder(t, e, c)
+	return p, errors.Join(err, t.Close())
+}
+
 // refusal is the error as an answer, where it is one.
 func refusal(err error) error {
-	if errors.Is(err, reader.ErrUncovered) || errors.Is(err, reader.ErrNotInTree) {
+	if errors.Is(err, reader.ErrUncovered) || errors.Is(err, reader.ErrNotInTree) || errors.Is(err, reader.ErrNobodys) {
 		return errNo{err.Error()}
 	}
 	return err

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +17,9 @@ import (
 
 // What a record may lack that a proof needs.
 var (
-	ErrUncovered = errors.New("no checkpoint covers the record yet")
+	ErrUncovered = errors.New("the checkpoint does not cover the record yet")
 	ErrNotInTree = errors.New("the line is not the one that the tree has at its place")
+	ErrNobodys   = errors.New("the line was acknowledged to nobody: its write failed, nothing was done on it, and a crash has brought it back")
 )
 
 // Proof says that a line is in a log: the hashes between it and the root of the tree that a signed
@@ -32,18 +34,24 @@ type Proof struct {
 // Prove makes the proof of an entry by the newest checkpoint of the tree. It returns an error that
 // wraps ErrUncovered where that is older than the entry, and ErrNotInTree where somebody has changed
 // the line or the tree.
-func Prove(t *audit.Tree, e Entry) (Proof, error) {
+func Prove(t *audit.Tree, e Entry) (Proof, error) { return ProveUnder(t, e, t.Checkpoint) }
+
+// ProveUnder is [Prove] by another checkpoint of the tree: an older one that witnesses have signed.
+func ProveUnder(t *audit.Tree, e Entry, c audit.Checkpoint) (Proof, error) {
 	s, ok := parse(e.File)
 	if !ok {
 		return Proof{}, fmt.Errorf("%s is no segment of a record", e.File)
 	}
-	p := Proof{Line: e.Raw, Checkpoint: t.Checkpoint}
+	p := Proof{Line: e.Raw, Checkpoint: c}
 	p.Index, ok = t.Leaf(s.first, int64(e.Line))
-	if size := t.Checkpoint.Size; !ok || p.Index >= size {
-		return p, fmt.Errorf("%s: %w: the newest is about the first %d; a gateway that runs, or its next start, signs one", e.At(), ErrUncovered, size)
+	if ok && slices.ContainsFunc(t.Segments, func(n audit.TreeStart) bool { return n.First > s.first && n.Leaf <= p.Index }) {
+		return p, fmt.Errorf("%s: %w", e.At(), ErrNobodys)
+	}
+	if size := c.Size; !ok || p.Index >= size {
+		return p, fmt.Errorf("%s: %w: it is about the first %d records; a gateway that runs, or its next start, signs one that does", e.At(), ErrUncovered, size)
 	}
 	var err error
-	if p.Hashes, err = tlog.ProveRecord(t.Checkpoint.Size, p.Index, t); err != nil {
+	if p.Hashes, err = tlog.ProveRecord(c.Size, p.Index, t); err != nil {
 		return p, fmt.Errorf("prove %s: %w", e.At(), err)
 	}
 	if p.check() != nil {

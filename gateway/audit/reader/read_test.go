@@ -398,7 +398,7 @@ func neverShows(t *testing.T) {
 	for e, err := range Follow(ctx, dir, FollowOptions{}) {
 		switch {
 		case errors.Is(err, ErrUncovered): // the follower stands before the phantom
-			if want := fmt.Sprintf("%s:%d and what follows: no checkpoint covers the record yet", segs[len(segs)-1], 1+bytes.Count(whole, []byte{'\n'})); !strings.Contains(err.Error(), want) {
+			if want := fmt.Sprintf("%s:%d and what follows: the checkpoint does not cover the record yet", segs[len(segs)-1], 1+bytes.Count(whole, []byte{'\n'})); !strings.Contains(err.Error(), want) {
 				t.Errorf("told %q; want %q", err, want)
 			}
 			put(t, path, whole)

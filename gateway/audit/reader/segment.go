@@ -30,22 +30,27 @@ type segment struct {
 }
 
 // segments lists the segments of a directory, oldest first. Of a segment that is there plain and
-// compressed it takes the plain one, which is removed only when the other is whole.
+// compressed it takes the plain one, which is removed only when the other is whole. It looks twice:
+// a listing of many files is no snapshot, and could miss both names of a segment that is compressed
+// meanwhile.
 func segments(dir string) ([]segment, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, fmt.Errorf("list the segments of the record: %w", err)
-	}
 	var out []segment
-	for _, e := range entries {
-		if s, ok := parse(e.Name()); ok {
-			s.dir = dir
-			out = append(out, s)
+	for range 2 {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, fmt.Errorf("list the segments of the record: %w", err)
+		}
+		for _, e := range entries {
+			if s, ok := parse(e.Name()); ok {
+				s.dir = dir
+				out = append(out, s)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b segment) int {
 		return cmp.Or(cmp.Compare(a.first, b.first), strings.Compare(a.name, b.name))
 	})
+	out = slices.Compact(out)
 	return slices.CompactFunc(out, func(s, before segment) bool { return s.first == before.first && s.packed && !before.damaged }), nil
 }
 
