@@ -162,26 +162,32 @@ func (k *keeper) locate() (report string, err error) {
 		}
 		k.spans = append(k.spans, span{p.segment, x.end})
 	}
-	return report, k.settle()
+	return report, k.settle(list)
 }
 
 // settle writes what a checkpoint does not cover of the newest segment once more, and waits for
 // the disk. Whoever wrote it may have died before its sync, or have been told that the sync
 // failed; then the kernel shows lines that are not on disk, and a sync alone would not put them
-// there. They are leaves from now on, so they must not go.
-func (k *keeper) settle() error {
-	if len(k.spans) == 0 {
-		return nil
-	}
-	s, from := k.spans[len(k.spans)-1], int64(0)
-	if len(k.spans) == 1 {
-		from = k.good.offset
-	}
-	if s.packed || from >= s.end {
-		return nil
-	}
-	if err := k.o.disk.Settle(s.path, from, s.end); err != nil {
-		return fmt.Errorf("settle audit segment: %w", err)
+// there. They are leaves from now on, so they must not go. Neither must come back what was cut
+// off, also of a segment that is empty since: its numbers are given again.
+func (k *keeper) settle(list layout) error {
+	for _, p := range slices.Backward(list) {
+		if p.packed {
+			return nil // on disk, with all before it
+		}
+		var from, to int64
+		if n := len(k.spans); n > 0 && k.spans[n-1].path == p.path {
+			to = k.spans[n-1].end
+			if n == 1 {
+				from = min(k.good.offset, to)
+			}
+		}
+		if err := k.o.disk.Settle(p.path, from, to); err != nil {
+			return fmt.Errorf("settle audit segment: %w", err)
+		}
+		if to > 0 {
+			return nil
+		}
 	}
 	return nil
 }
