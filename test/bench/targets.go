@@ -61,9 +61,18 @@ func (b *bench) end() {
 	b.running = nil
 }
 
+// edit changes a file of the module for one build.
+type edit struct {
+	file   string
+	change func(source string) (string, error)
+}
+
 // buildGateway builds the gateway as `make build` does, plus the one file that says how often
-// it has allocated.
-func buildGateway(ctx context.Context, dir string) (string, error) {
+// it has allocated, and with edits.
+func buildGateway(ctx context.Context, dir string, edits ...edit) (string, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
 	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the module: %w", err)
@@ -71,7 +80,23 @@ func buildGateway(ctx context.Context, dir string) (string, error) {
 	module := strings.TrimSpace(string(root))
 	source := filepath.Join(dir, "memstats.go")
 	overlay := filepath.Join(dir, "overlay.json")
-	text, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(module, "cmd", "sallyport", "bench_memstats.go"): source}})
+	replace := map[string]string{filepath.Join(module, "cmd", "sallyport", "bench_memstats.go"): source}
+	for i, e := range edits {
+		old, err := os.ReadFile(filepath.Join(module, e.file))
+		if err != nil {
+			return "", err
+		}
+		text, err := e.change(string(old))
+		if err != nil {
+			return "", err
+		}
+		edited := filepath.Join(dir, fmt.Sprintf("edit%d.go", i))
+		if err := os.WriteFile(edited, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		replace[filepath.Join(module, e.file)] = edited
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
