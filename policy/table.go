@@ -53,6 +53,13 @@ type tableCase struct {
 	reason      string
 	obligations []any // nil: not asked about
 	rules       []string
+	advice      *tableAdvice // nil: not asked about
+}
+
+// tableAdvice is what must be decided were the rules enforced that are not.
+type tableAdvice struct {
+	allow  *bool
+	reason string
 }
 
 // tableList is a catalogue and what a caller must see of it.
@@ -191,6 +198,13 @@ func readCase(r *yamlReader, n *yaml.Node) tableCase {
 			r.each(n, "obligations", func(n *yaml.Node) { c.obligations = append(c.obligations, r.value(n, "an obligation")) })
 		},
 		"rules": func(n *yaml.Node) { c.rules = r.texts(n, "rules") },
+		"advice": func(n *yaml.Node) {
+			c.advice = &tableAdvice{}
+			r.object(n, "advice", map[string]func(*yaml.Node){
+				"allow":  func(n *yaml.Node) { c.advice.allow = r.boolean(n, "advice.allow") },
+				"reason": func(n *yaml.Node) { c.advice.reason = r.text(n, "advice.reason") },
+			})
+		},
 	} {
 		keys[key] = read
 	}
@@ -217,6 +231,8 @@ func (c *tableCase) check(r *yamlReader, n *yaml.Node) {
 		r.fail(n, "%s: about what? Give tool, resource or prompt, or action and server", c.title())
 	case c.allow == nil:
 		r.fail(n, "%s: allow is missing; say true or false", c.title())
+	case c.advice != nil && c.advice.allow == nil:
+		r.fail(n, "%s: advice.allow is missing; say true or false", c.title())
 	case *c.allow && c.reason != "":
 		r.fail(n, "%s: reason is of a refusal, and allow is true", c.title())
 	case !*c.allow && len(c.obligations) > 0:

@@ -151,6 +151,34 @@ func TestTablesAreTests(t *testing.T) {
 	}
 }
 
+// A rule that is not enforced yet can be tested as it will be.
+func TestTablesAskRulesThatAreNotEnforced(t *testing.T) {
+	const table = `cases:
+- name: secrets will not be read
+  role: reader
+  tool: files.read_file
+  arguments: {path: /home/.aws}
+  allow: true
+  advice: {allow: false, reason: no secrets}
+- {name: nothing to say, role: reader, tool: files.read_file, allow: true, advice: {allow: true}}
+`
+	files := map[string]string{"authz.rego": advisedPolicy, "authz_test.yaml": table}
+	if _, err := load(files); err != nil {
+		t.Error(err)
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"{allow: false, reason: no secrets}", "{allow: true}", "with all rules enforced want allowed, got refused"},
+		{"reason: no secrets", "reason: no secret", `with all rules enforced want the reason "no secret"; did you mean no secrets?`},
+		{"advice: {allow: true}", "advice: {alow: true}", `authz_test.yaml:8: unknown key "alow" in advice; did you mean allow?`},
+		{"advice: {allow: true}", "advice: {}", "advice.allow is missing"},
+	} {
+		files["authz_test.yaml"] = strings.Replace(table, tt.old, tt.new, 1)
+		if _, err := load(files); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s:\n%v\nlacks %s", tt.new, err, tt.want)
+		}
+	}
+}
+
 // A table is read strictly, and every fault of it is told at once, each with its line.
 func TestTablesAreReadStrictly(t *testing.T) {
 	const one = "cases:\n- {name: a, role: r, tool: s.t, allow: true}\n"

@@ -68,6 +68,7 @@ func (t *table) judge(ctx context.Context, g *Generation, c *tableCase) (string,
 			wrong = append(wrong, fmt.Sprintf("the rule %s did not hold", rule))
 		}
 	}
+	wrong = append(wrong, c.advice.judge(&d)...)
 	if len(wrong) == 0 {
 		return "", nil
 	}
@@ -80,6 +81,27 @@ func (g *Generation) answer(ctx context.Context, in *Input) (Decision, error) {
 		return g.DecideResult(ctx, in)
 	}
 	return g.Ask(ctx, in)
+}
+
+// judge says what the rules that are not enforced should have said and did not.
+func (a *tableAdvice) judge(d *Decision) (wrong []string) {
+	if a == nil {
+		return nil
+	}
+	allow, reasons := d.Allow, d.Reasons
+	if d.Advisory != nil {
+		if d.Advisory.Err != nil {
+			return []string{"rules that are not enforced could not be asked: " + d.Advisory.Err.Error()}
+		}
+		allow, reasons = d.Advisory.Allow, append(slices.Clone(reasons), d.Advisory.Reasons...)
+	}
+	if allow != *a.allow {
+		wrong = append(wrong, fmt.Sprintf("with all rules enforced want %s, got %s", verdict(*a.allow), verdict(allow)))
+	}
+	if a.reason != "" && !slices.Contains(reasons, a.reason) {
+		wrong = append(wrong, fmt.Sprintf("with all rules enforced want the reason %q%s", a.reason, orNear(a.reason, reasons, "there are")))
+	}
+	return wrong
 }
 
 // look asks what a caller sees of a catalogue.
