@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/dependencies"
@@ -119,14 +120,19 @@ func (r *reads) add(ref ast.Ref, at *ast.Location) {
 func argumentKeys(c *ast.Compiler) []string {
 	keys := map[string]bool{}
 	for _, m := range c.Modules {
-		ast.WalkRefs(m, func(ref ast.Ref) bool {
-			if len(ref) > 2 && ref.HasPrefix(argumentsRef) {
-				if name, ok := ref[2].Value.(ast.String); ok {
-					keys[string(name)] = true
-				}
+		for _, rule := range m.Rules {
+			if strings.HasPrefix(headName(rule), advisory) {
+				continue // not even of how an argument is spelt may it have a say
 			}
-			return false
-		})
+			ast.WalkRefs(rule, func(ref ast.Ref) bool {
+				if len(ref) > 2 && ref.HasPrefix(argumentsRef) {
+					if name, ok := ref[2].Value.(ast.String); ok {
+						keys[string(name)] = true
+					}
+				}
+				return false
+			})
+		}
 	}
 	return slices.Sorted(maps.Keys(keys))
 }

@@ -49,7 +49,7 @@ type Config struct {
 	PolicyPoll Duration `yaml:"policyPoll" env:"POLICY_POLL" default:"30s" min:"1s" max:"24h"`
 
 	// False is record-only: the gateway decides and records and refuses nothing but broken
-	// messages and tokens. For trying out a policy.
+	// messages and tokens, and what a grant or `limits` do not cover. For trying out a policy.
 	Enforce bool `yaml:"enforce" env:"ENFORCE" default:"true"`
 
 	// Directory of a second policy that decides beside the first and changes nothing: where it decides
@@ -103,7 +103,7 @@ type TLS struct {
 
 // Admin is the operator's listener.
 type Admin struct {
-	// Address of `/healthz` and `/readyz`, host:port, without TLS and without
+	// Address of `/healthz`, `/readyz` and `/metrics`, host:port, without TLS and without
 	// authentication: `/readyz` says what is wrong to whoever asks, so keep it private.
 	// `off` for none.
 	Listen string `yaml:"listen" env:"LISTEN" default:"127.0.0.1:8081"`
