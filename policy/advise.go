@@ -38,7 +38,7 @@ type Advice struct {
 func advise(m *ast.Module, file string) error {
 	var errs []error
 	fail := func(at *ast.Location, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s:%d: %s", file, at.Row, fmt.Sprintf(format, args...)))
+		errs = append(errs, &Fault{Name: "not-enforced", File: file, Line: at.Row, Column: at.Col, Text: fmt.Sprintf(format, args...)})
 	}
 	for _, a := range m.Annotations {
 		said, _, err := enforced(a)
@@ -196,13 +196,21 @@ func (g *Generation) advised(ctx context.Context, d *Decision, in *Input, housek
 
 // adviceNotes says which rules change nothing.
 func adviceNotes(c *ast.Compiler) (notes []string) {
-	for _, name := range decisive {
-		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz." + advisory + name)) {
-			notes = append(notes, fmt.Sprintf("%s:%d: this rule of %s is not enforced: what it says is recorded and changes nothing", r.Location.File, r.Location.Row, name))
-		}
+	for _, f := range advisoryRules(c) {
+		notes = append(notes, f.Error())
 	}
 	slices.Sort(notes)
 	return notes
+}
+
+func advisoryRules(c *ast.Compiler) (out []*Fault) {
+	for _, name := range decisive {
+		for _, r := range c.GetRulesWithPrefix(ast.MustParseRef("data.mcp.authz." + advisory + name)) {
+			out = append(out, &Fault{Name: "not-enforced", File: r.Location.File, Line: r.Location.Row, Column: r.Location.Col,
+				Text: "this rule of " + name + " is not enforced: what it says is recorded and changes nothing"})
+		}
+	}
+	return out
 }
 
 // ruleLabels names the rules that held.

@@ -20,6 +20,7 @@ type reads struct {
 	result  *ast.Location   // of a rule that reads input.result; nil: none
 	impure  string          // a built-in whose answer is not decided by its operands
 	notes   []string
+	refused []*Fault // obligations that refuse every call that carries them
 }
 
 // cacheable reports whether a decision depends on nothing but the paths in its key.
@@ -149,8 +150,9 @@ func (r *reads) unmet(c *ast.Compiler) {
 				return false
 			}
 			if problem := refusing(obj); problem != "" {
-				r.notes = append(r.notes, fmt.Sprintf("%s:%d: %s: every call that carries it is refused",
-					rule.Location.File, rule.Location.Row, problem))
+				f := &Fault{Name: "unmet-obligation", File: rule.Location.File, Line: rule.Location.Row, Column: rule.Location.Col,
+					Text: problem + ": every call that carries it is refused"}
+				r.notes, r.refused = append(r.notes, f.Error()), append(r.refused, f)
 			}
 			return false
 		})

@@ -188,22 +188,22 @@ func orEmpty(list []string) []string {
 }
 
 // Words returns the texts in the policies and their data that match, with the places of those in
-// policies.
-func (g *Generation) Words(match func(string) bool) (words map[string]string, err error) {
-	words = map[string]string{}
+// policies; nil for what only data holds.
+func (g *Generation) Words(match func(string) bool) (words map[string]*ast.Location, err error) {
+	words = map[string]*ast.Location{}
 	data, err := g.dataWords()
 	if err != nil {
 		return nil, err
 	}
 	for w := range data {
 		if match(w) {
-			words[w] = "data"
+			words[w] = nil
 		}
 	}
 	for _, m := range g.compiler.Modules {
 		ast.WalkTerms(m, func(t *ast.Term) bool {
 			if s, ok := t.Value.(ast.String); ok && match(string(s)) && t.Location != nil && t.Location.File != "" {
-				words[string(s)] = fmt.Sprintf("%s:%d", t.Location.File, t.Location.Row)
+				words[string(s)] = t.Location
 			}
 			return false
 		})
@@ -211,18 +211,24 @@ func (g *Generation) Words(match func(string) bool) (words map[string]string, er
 	return words, nil
 }
 
-// UnknownLabels names the labels in the policies that look like one that something is labelled with,
-// and that nothing is.
-func (g *Generation) UnknownLabels(known []string) ([]string, error) {
+// UnknownLabels are the labels in the policies that look like one that something is labelled with, and
+// that nothing is.
+func (g *Generation) UnknownLabels(known []string) ([]*Fault, error) {
 	words, err := g.Words(func(w string) bool {
 		return (strings.HasPrefix(w, "source:") || strings.HasPrefix(w, "sink:")) && !slices.Contains(known, w)
 	})
 	if err != nil {
 		return nil, err
 	}
-	var out []string
+	var out []*Fault
 	for _, w := range slices.Sorted(maps.Keys(words)) {
-		out = append(out, fmt.Sprintf("%s: no tool, resource or prompt has the label %q%s", words[w], w, orNear(w, known, "there are")))
+		f := &Fault{Name: "unknown-label", Text: fmt.Sprintf("no tool, resource or prompt has the label %q", w), Cure: Near(w, known, "there are")}
+		if at := words[w]; at != nil {
+			f.File, f.Line, f.Column = at.File, at.Row, at.Col
+		} else {
+			f.Text = "data: " + f.Text
+		}
+		out = append(out, f)
 	}
 	return out, nil
 }

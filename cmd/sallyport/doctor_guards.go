@@ -10,6 +10,8 @@ import (
 
 	"sallyport/gateway/config"
 	"sallyport/gateway/pin"
+	"sallyport/policy"
+	"sallyport/policy/workbench/lint"
 )
 
 // maxNamed is how many definitions the doctor names; `tools list` has them all.
@@ -74,11 +76,22 @@ func (a *app) examinePolicies(ctx context.Context, cfg *config.Config) (checks [
 	if err != nil {
 		return []check{{"policies", false, err.Error()}}, nil
 	}
-	findings, notes, failed := a.checkPolicy(ctx, where)
-	for _, f := range findings {
-		checks = append(checks, check{"policies", f.Level != "error", f.Text})
+	setting, notes, err := a.setting(ctx, "")
+	if err != nil {
+		return []check{{"policies", false, err.Error()}}, nil
 	}
-	if failed {
+	found, err := lint.Run(ctx, where, policy.Options{}, setting)
+	if err != nil {
+		return []check{{"policies", false, err.Error()}}, notes
+	}
+	for _, f := range found {
+		if f.Level == lint.Note {
+			notes = append(notes, f.Short())
+			continue
+		}
+		checks = append(checks, check{"policies", f.Level != lint.Error, f.Short()})
+	}
+	if refuses(found, false) {
 		return checks, notes
 	}
 	text := " compiles and passes its tests"

@@ -2,26 +2,31 @@ package main
 
 import (
 	"context"
-	"maps"
+	"fmt"
+	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/gateway/config"
+	"sallyport/gateway/pin"
 	"sallyport/policy"
+	"sallyport/policy/workbench/lint"
 )
 
-// finding is one thing that `policy check` says.
-type finding struct {
-	Level string `json:"level"` // error or warning
-	Text  string `json:"text"`
-}
-
 func (a *app) newPolicyCheck() *cobra.Command {
-	cmd := &cobra.Command{Use: "check [DIR]", Short: "Say what is wrong with the policies, with file, line and text", Args: cobra.MaximumNArgs(1),
-		Long: "Compiles the directory as the gateway would, tests included. Without DIR it is that of\nthe configuration, or ./policies. Exits 3 on an error, and with --strict on a warning too."}
+	cmd := &cobra.Command{Use: "check [DIR]", Short: "Say what is wrong with the policies, with file, line and cure", Args: cobra.MaximumNArgs(1),
+		Long: "Compiles the directory as the gateway would, tests included, and looks for what a compiler does\n" +
+			"not: arguments, tools and servers that there are not, rules that never hold, what a role may\n" +
+			"read and send away, and what makes decisions slow. Without DIR it is that of the configuration,\n" +
+			"or ./policies.\n\n" +
+			"The tools' schemas are those pinned in the installation (--config), or of --tools FILE: the\n" +
+			"result of tools/list, {\"tools\": […]}, or one for each server, {\"files\": {\"tools\": […]}}.\n\n" +
+			"Each finding is `file:line: what; what to do [name]`; docs/policy-check.md explains the names.\n" +
+			"Exits 3 on an error, and with --strict on a warning too; notes are never counted."}
 	asJSON := outputFlag(cmd)
 	strict := cmd.Flags().Bool("strict", false, "take warnings for errors")
+	tools := cmd.Flags().String("tools", "", "check arguments and names against the tools of `FILE`, not those pinned")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		is, err := asJSON()
 		if err != nil {
@@ -31,61 +36,106 @@ func (a *app) newPolicyCheck() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		found, notes, failed := a.checkPolicy(cmd.Context(), dir)
-		if is {
-			err = a.printJSON(map[string]any{"directory": dir, "findings": found, "notes": notes})
-		} else {
-			err = a.printFindings(dir, found, notes)
+		setting, missing, err := a.setting(cmd.Context(), *tools)
+		if err != nil {
+			return err
 		}
-		return orElse(err, func() error { return no(failed || *strict && len(found) > 0) })
+		found, err := lint.Run(cmd.Context(), dir, policy.Options{}, setting)
+		if err != nil {
+			found = []lint.Finding{{Name: "load", Level: lint.Error, Text: err.Error()}}
+		}
+		if is {
+			err = a.printJSON(map[string]any{"directory": dir, "findings": orNone(found), "notes": orNone(missing)})
+		} else {
+			err = a.printFindings(dir, found, missing)
+		}
+		return orElse(err, func() error { return no(refuses(found, *strict)) })
 	}
 	return cmd
 }
 
-// checkPolicy loads a directory. failed means that the gateway would not.
-func (a *app) checkPolicy(ctx context.Context, dir string) (found []finding, notes []string, failed bool) {
-	found, notes = []finding{}, []string{}
-	g, err := policy.Load(ctx, dir, policy.Options{})
-	if err != nil {
-		return append(found, finding{"error", err.Error()}), notes, true
-	}
-	defer g.Close()
-	if !g.HasTests() {
-		found = append(found, finding{"warning", "no tests; a file whose name ends in _test.yaml or _test.rego is run at each load, and a policy that fails is not installed"})
-	}
-	flow, note, err := a.checkFlow(ctx, g)
-	if err != nil {
-		return append(found, finding{"error", err.Error()}), notes, true
-	}
-	for _, text := range flow {
-		found = append(found, finding{"warning", text})
-	}
-	if note != "" {
-		notes = append(notes, note)
-	}
-	return found, append(notes, g.Notes()...), false
+func refuses(found []lint.Finding, strict bool) bool {
+	return slices.ContainsFunc(found, func(f lint.Finding) bool {
+		return f.Level == lint.Error || strict && f.Level == lint.Warning
+	})
 }
 
-// checkFlow holds the policies against the labels of the configuration, where one is named.
-func (a *app) checkFlow(ctx context.Context, g *policy.Generation) (warnings []string, note string, err error) {
+// orNone is a list that JSON shows as one, where nil would be null.
+func orNone[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+// setting is what is known of the installation: of its configuration, where one is named, and of its
+// tools. missing says what could not be looked at and why.
+func (a *app) setting(ctx context.Context, tools string) (s lint.Setting, missing []string, err error) {
+	if tools != "" {
+		raw, err := os.ReadFile(tools)
+		if err != nil {
+			return s, nil, fmt.Errorf("--tools: %w", err)
+		}
+		if s.Catalogue, err = lint.ReadCatalogue(raw); err != nil {
+			return s, nil, fmt.Errorf("--tools %s: %w", tools, err)
+		}
+	}
 	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" {
-		return nil, "labels of tools are in the configuration; with --config FILE it is looked at whether what a role reads can be sent away", nil
+		text := "no configuration is named (--config FILE), so labels are not known and nobody looked at what a role reads and sends away"
+		if tools == "" {
+			text = "no configuration is named (--config FILE), so labels and tools are not known; tools can be given with --tools FILE, the answer of tools/list"
+		}
+		return s, []string{text}, nil
 	}
 	cfg, err := a.load()
 	if err != nil {
-		return nil, "", err
+		return s, nil, err
 	}
-	words, err := g.Words(func(string) bool { return true })
+	s.Labels, s.Together = cfg.Labelled, together(cfg)
+	if tools != "" {
+		return s, nil, nil
+	}
+	if s.Catalogue, err = a.pinned(ctx, cfg); err != nil {
+		return s, []string{"arguments and names of tools were not looked at: " + err.Error()}, nil
+	}
+	for server, known := range s.Catalogue.Servers {
+		if known == nil {
+			missing = append(missing, "no tools of the server "+server+" were seen yet; a gateway that runs asks it, and --tools FILE gives them")
+		}
+	}
+	slices.Sort(missing)
+	return s, missing, nil
+}
+
+// pinned is the catalogue that the installation has pinned. Of a server that was never seen it knows
+// the name.
+func (a *app) pinned(ctx context.Context, cfg *config.Config) (lint.Catalogue, error) {
+	c := lint.Catalogue{Servers: map[string]lint.Tools{}}
+	for name := range cfg.Servers {
+		c.Servers[name] = nil
+	}
+	entries, err := a.lookAt(ctx, nil, "")
 	if err != nil {
-		return nil, "", err
+		return lint.Catalogue{}, err
 	}
-	items, known := cfg.Labelled(slices.Sorted(maps.Keys(words)))
-	leaks, err := g.Leaks(ctx, items, together(cfg)...)
-	if err != nil {
-		return nil, "", err
+	for _, e := range entries {
+		definition := e.Pinned
+		if definition == nil {
+			definition = e.Current
+		}
+		if _, ours := c.Servers[e.Server]; !ours || e.Kind != pin.Tool.String() || definition == nil {
+			continue
+		}
+		if c.Servers[e.Server] == nil {
+			c.Servers[e.Server] = lint.Tools{}
+		}
+		schema, err := lint.SchemaOf(definition)
+		if err != nil {
+			return lint.Catalogue{}, fmt.Errorf("%s: %w", e.Label(), err)
+		}
+		c.Servers[e.Server][e.Name] = schema
 	}
-	unknown, err := g.UnknownLabels(known)
-	return append(unknown, leaks...), "", err
+	return c, nil
 }
 
 // together are the roles that one caller may hold at once, as the configuration says.
@@ -100,20 +150,16 @@ func together(cfg *config.Config) [][]string {
 	return slices.DeleteFunc(sets, func(s []string) bool { return len(s) < 2 })
 }
 
-func (a *app) printFindings(dir string, found []finding, notes []string) error {
+func (a *app) printFindings(dir string, found []lint.Finding, missing []string) error {
 	for _, f := range found {
-		text := f.Text
-		if f.Level != "error" {
-			text = f.Level + ": " + text
-		}
-		if err := a.printf("%s\n", text); err != nil {
+		if err := a.printf("%s", f); err != nil {
 			return err
 		}
 	}
-	for _, n := range notes {
-		a.say("note: %s", n)
+	for _, m := range missing {
+		a.say("note: %s", m)
 	}
-	if len(found) == 0 {
+	if !refuses(found, true) {
 		return a.printf("%s: fine\n", dir)
 	}
 	return nil
