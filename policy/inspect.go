@@ -2,11 +2,13 @@ package policy
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
 )
 
 // Inspected is a policy directory as the workbench looks at it. It is not changed.
@@ -64,3 +66,58 @@ func (g *Generation) Unmet() []*Fault { return g.reads.refused }
 
 // Advisory are the rules that are not enforced.
 func (g *Generation) Advisory() []*Fault { return advisoryRules(g.compiler) }
+
+// Roles are the texts that the policies compare a role with.
+func (g *Generation) Roles() []string { return slices.Sorted(maps.Keys(g.roles.compared)) }
+
+// Impure reports whether the answer of a built-in is not decided by its operands, so that no decision
+// of a policy that calls it is kept.
+func Impure(builtin string) bool {
+	for _, b := range ast.Builtins {
+		if b.Name == builtin {
+			return b.IsNondeterministic() || wallClock[b.Name]
+		}
+	}
+	return false
+}
+
+// Count is how many elements the policies' data has at a place, where a variable in ref stands for any
+// key; of several such places it is the most.
+func (g *Generation) Count(ref ast.Ref) (int, error) {
+	data, err := g.store.Read(context.Background(), g.txn, storage.Path{})
+	if err != nil {
+		return 0, fmt.Errorf("read policy data: %w", err)
+	}
+	value, ok := data.(ast.Value)
+	if !ok {
+		return 0, nil
+	}
+	return countAt(value, ref[1:]), nil
+}
+
+func countAt(v ast.Value, path ast.Ref) int {
+	if len(path) == 0 {
+		switch v := v.(type) {
+		case ast.Object:
+			return v.Len()
+		case *ast.Array:
+			return v.Len()
+		}
+		return 0
+	}
+	most := 0
+	down := func(t *ast.Term) { most = max(most, countAt(t.Value, path[1:])) }
+	switch v := v.(type) {
+	case ast.Object:
+		if path[0].IsGround() {
+			if t := v.Get(path[0]); t != nil {
+				down(t)
+			}
+			return most
+		}
+		v.Foreach(func(_, t *ast.Term) { down(t) })
+	case *ast.Array:
+		v.Foreach(down)
+	}
+	return most
+}

@@ -91,7 +91,8 @@ func (a *app) setting(ctx context.Context, tools string) (s lint.Setting, missin
 	if err != nil {
 		return s, nil, err
 	}
-	s.Labels, s.Together = cfg.Labelled, together(cfg)
+	s.Labels = cfg.Labelled
+	s.Granted, s.Together = granted(cfg)
 	if tools != "" {
 		return s, nil, nil
 	}
@@ -138,8 +139,9 @@ func (a *app) pinned(ctx context.Context, cfg *config.Config) (lint.Catalogue, e
 	return c, nil
 }
 
-// together are the roles that one caller may hold at once, as the configuration says.
-func together(cfg *config.Config) [][]string {
+// granted are the roles that the configuration grants, and those of them that one caller may hold at
+// once.
+func granted(cfg *config.Config) (all []string, together [][]string) {
 	var sets [][]string
 	for _, l := range cfg.Identity.Local {
 		sets = append(sets, l.Roles)
@@ -147,7 +149,11 @@ func together(cfg *config.Config) [][]string {
 	for _, f := range cfg.Identity.Federation {
 		sets = append(sets, f.Roles)
 	}
-	return slices.DeleteFunc(sets, func(s []string) bool { return len(s) < 2 })
+	for _, s := range sets {
+		all = append(all, s...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all), slices.DeleteFunc(sets, func(s []string) bool { return len(s) < 2 })
 }
 
 func (a *app) printFindings(dir string, found []lint.Finding, missing []string) error {

@@ -17,6 +17,7 @@ type Setting struct {
 	// Labels returns what the operator has labelled, patterns tried on names, and all labels that
 	// there are; nil where that is not known.
 	Labels   func(names []string) (items []policy.Labelled, known []string)
+	Granted  []string   // roles that the configuration grants to somebody; nil: not known
 	Together [][]string // roles that one caller may hold at once
 }
 
@@ -51,7 +52,7 @@ func Run(ctx context.Context, dir string, o policy.Options, s Setting) ([]Findin
 	for _, f := range in.Advisory() {
 		c.fault(Note, f)
 	}
-	for _, look := range []func(context.Context) error{c.arguments, c.names, c.never, c.flow} {
+	for _, look := range []func(context.Context) error{c.arguments, c.names, c.roles, c.never, c.slow, c.flow} {
 		if err := look(ctx); err != nil {
 			return nil, err
 		}

@@ -185,7 +185,7 @@ func (c *checker) sites(match func(*ast.Term) string) map[string][]*ast.Location
 
 // nearTo are the sites on the line of an expression, else all.
 func nearTo(sites []*ast.Location, e *ast.Expr) []*ast.Location {
-	if e.Location == nil {
+	if e == nil || e.Location == nil {
 		return sites
 	}
 	for _, s := range sites {
