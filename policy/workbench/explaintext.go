@@ -166,6 +166,14 @@ type printer struct {
 
 func (p *printer) line(format string, args ...any) {
 	if p.err == nil {
-		_, p.err = fmt.Fprintf(p.w, format+"\n", args...)
+		_, p.err = io.WriteString(p.w, strings.Map(shown, fmt.Sprintf(format, args...))+"\n")
 	}
+}
+
+// shown keeps names that servers and callers have chosen from steering a terminal.
+func shown(r rune) rune {
+	if r == '\n' || r == '\t' {
+		return r
+	}
+	return oneLine(r)
 }

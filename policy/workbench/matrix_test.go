@@ -2,6 +2,7 @@ package workbench
 
 import (
 	"encoding/csv"
+	"io"
 	"strings"
 	"testing"
 
@@ -158,6 +159,21 @@ func TestReadTools(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("%s: %s (%v); want %s", tt.raw, got, err, tt.want)
+		}
+	}
+}
+
+// The names of tools and roles are not all ours.
+func TestNamesDoNotSteerATerminal(t *testing.T) {
+	m := &Matrix{Roles: []string{"a\x1b[31m"}, Tools: []string{"s.\x1b]0;title\x07"}, Cells: []Cell{{Role: "a\x1b[31m", Server: "s", Tool: "\x1b]0;title\x07", Access: Sometimes,
+		Ways: []Way{{When: []string{"arguments.x is \"\u202e\x1b[2J\""}}}}}}
+	for name, write := range map[string]func(io.Writer) error{"text": m.Text, "csv": m.CSV, "markdown": m.Markdown, "html": m.HTML} {
+		var b strings.Builder
+		if err := write(&b); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsAny(b.String(), "\x1b\x07\u202e") {
+			t.Errorf("%s: %q", name, b.String())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"html/template"
 	"io"
+	"strings"
 )
 
 //go:embed matrix.html
@@ -35,12 +36,12 @@ func (m *Matrix) HTML(w io.Writer) error {
 		Roles    []string
 		Rows     []pageRow
 		Texts    []pageText
-	}{m.Revision, m.Roles, nil, nil}
+	}{m.Revision, allShown(m.Roles), nil, nil}
 	for i, lines := range texts {
-		page.Texts = append(page.Texts, pageText{i + 1, lines})
+		page.Texts = append(page.Texts, pageText{i + 1, allShown(lines)})
 	}
 	for i, tool := range m.Tools {
-		row := pageRow{Tool: tool}
+		row := pageRow{Tool: strings.Map(shown, tool)}
 		for j := range m.Roles {
 			c := m.Cell(i, j)
 			row.Cells = append(row.Cells, pageCell{c.Access, number[c]})
@@ -48,4 +49,12 @@ func (m *Matrix) HTML(w io.Writer) error {
 		page.Rows = append(page.Rows, row)
 	}
 	return matrixTemplate.Execute(w, page)
+}
+
+func allShown(list []string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = strings.Map(shown, s)
+	}
+	return out
 }

@@ -63,6 +63,7 @@ func (m *Matrix) CSV(w io.Writer) error {
 
 // plainCell keeps a spreadsheet from taking a name for a formula.
 func plainCell(s string) string {
+	s = strings.Map(shown, s)
 	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
 		return "'" + s
 	}
