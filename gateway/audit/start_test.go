@@ -28,7 +28,7 @@ func TestLogWithoutATreeIsTakenIn(t *testing.T) {
 // The stored hashes can be made again, the index too, from the segments and under the checkpoints
 // that were signed before.
 func TestTreeIsMadeAgain(t *testing.T) {
-	for _, lost := range []string{hashesName, indexName, "both", "half of the hashes"} {
+	for _, lost := range []string{hashesName, indexName, "both", "half of the hashes", "half of the index"} {
 		t.Run(lost, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "audit")
 			r := record(t, dir, 60)
@@ -39,6 +39,9 @@ func TestTreeIsMadeAgain(t *testing.T) {
 				}
 			case "half of the hashes":
 				name := filepath.Join(treeName, hashesName)
+				r.put(t, dir, name, r.beside[name][:len(r.beside[name])/2])
+			case "half of the index":
+				name := filepath.Join(treeName, indexName)
 				r.put(t, dir, name, r.beside[name][:len(r.beside[name])/2])
 			default:
 				remove1(t, dir, filepath.Join(treeName, lost))
