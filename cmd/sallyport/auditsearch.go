@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"sallyport/gateway/audit"
 	"sallyport/gateway/audit/reader"
 )
 
@@ -76,6 +77,16 @@ func (a *app) newAuditSearch() *cobra.Command {
 type hit struct {
 	id      string
 	entries []reader.Entry
+}
+
+// ends are the first of the records and the last, where there are others than what a second policy
+// would have said.
+func (h *hit) ends() (first, last audit.Record) {
+	own := slices.DeleteFunc(slices.Clone(h.entries), func(e reader.Entry) bool { return e.Record.Phase == audit.PhaseShadow })
+	if len(own) == 0 {
+		own = h.entries
+	}
+	return own[0].Record, own[len(own)-1].Record
 }
 
 // hits are in the order in which their first records were written.
@@ -180,7 +191,7 @@ func (h *hits) table() string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "TIME\tID\tSUBJECT\tWHAT\tDECISION\tCODE\tWHY") // to memory
 	for _, hit := range h.list {
-		first, last := hit.entries[0].Record, hit.entries[len(hit.entries)-1].Record
+		first, last := hit.ends()
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", first.Time.UTC().Format(time.RFC3339), orDash(hit.id), orDash(first.Subject),
 			orDash(what(&first)), orDash(last.Decision), orDash(last.Code), orDash(why(&last)))
 	}

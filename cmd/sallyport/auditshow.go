@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,14 +128,35 @@ func certify(dir string, found reader.Found) *certified {
 	for _, e := range found.Entries {
 		c.Records = append(c.Records, certifiedRecord{File: e.File, Line: e.Line, Newer: e.Newer, Record: e.Raw, entry: e})
 	}
+	slices.SortStableFunc(c.Records, func(x, y certifiedRecord) int { return aside(x) - aside(y) })
 	c.prove()
 	return c
 }
 
+// aside puts what a second policy would have said, which can be written at any time, behind what was
+// decided and done.
+func aside(r certifiedRecord) int {
+	if r.entry.Record.Phase == audit.PhaseShadow {
+		return 1
+	}
+	return 0
+}
+
+// ends are the decision, and the newest of what came of it.
+func (c *certified) ends() (first, last *audit.Record) {
+	first = &c.Records[0].entry.Record
+	last = first
+	for i := range c.Records {
+		if aside(c.Records[i]) == 0 {
+			last = &c.Records[i].entry.Record
+		}
+	}
+	return first, last
+}
+
 // text is the certificate for a person at three in the morning.
 func (c *certified) text() string {
-	first := &c.Records[0].entry.Record
-	last := &c.Records[len(c.Records)-1].entry.Record
+	first, last := c.ends()
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "%s: %s\n\n", c.ID, verdict(first, last)) // to memory
 	field := func(name, value string) {
@@ -162,9 +184,15 @@ func (c *certified) text() string {
 	fields("rules", first.Rules)
 	fields("reasons", last.Reasons)
 	fields("obligations", texts(first.Obligations))
+	if first.Advisory != nil {
+		field("advisory", plain(verdictOf(first.Advisory)))
+	}
 	field("labels", labels(first, last))
 	for i := range c.Records {
-		if r := &c.Records[i].entry.Record; r.Phase != audit.PhaseDecision {
+		switch r := &c.Records[i].entry.Record; {
+		case r.Shadow != nil:
+			field("shadow", plain(verdictOf(r.Shadow)))
+		case r.Phase != audit.PhaseDecision:
 			field(r.Phase, outcome(r))
 		}
 	}
@@ -205,6 +233,35 @@ func verdict(first, last *audit.Record) string {
 		word += ": " + plain(strings.Join(last.Reasons, "; "))
 	}
 	return word
+}
+
+// verdictOf is what rules or a policy said that decide nothing.
+func verdictOf(v *audit.Verdict) string {
+	var out string
+	switch {
+	case v.Error != "":
+		out = "could not be asked: " + v.Error
+	case v.Allow:
+		out = "would allow"
+	default:
+		out = "would refuse"
+	}
+	if v.Kind != "" {
+		out += " (" + v.Kind + ")"
+	}
+	if len(v.Reasons) > 0 {
+		out += ": " + strings.Join(v.Reasons, "; ")
+	}
+	if len(v.Obligations) > 0 {
+		out += ", with " + strings.Join(texts(v.Obligations), " ")
+	}
+	if len(v.Rules) > 0 {
+		out += " [" + strings.Join(v.Rules, ", ") + "]"
+	}
+	if v.Revision != "" {
+		out += ", by policy " + v.Revision
+	}
+	return out
 }
 
 func who(r *audit.Record) string {

@@ -74,7 +74,7 @@ func (a *app) explainRecorded(ctx context.Context, g *policy.Generation, log, id
 	if err != nil {
 		return nil, err
 	}
-	first, last := &c.Records[0].entry.Record, &c.Records[len(c.Records)-1].entry.Record
+	first, last := c.ends()
 	x := &explained{ID: c.ID, Time: first.Time.UTC(), Recorded: tell(first, last), Revision: g.Revision()}
 	x.Changed = first.PolicyRevision != "" && first.PolicyRevision != x.Revision
 	if len(c.Records[0].Newer) > 0 {
