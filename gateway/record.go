@@ -39,6 +39,10 @@ func (x *exchange) outcome(code, detail string) {
 		x.countDecision()
 	}
 	rec := x.rec
+	if x.withheld != nil && rec.Decision == "allow" { // the decision of the call is on record; this is about its answer
+		rec.Decision = wouldDeny
+		x.g.counts.wouldDeny.Add(1)
+	}
 	rec.Phase = audit.PhaseRefusal
 	if x.decided || code == "ok" { // the gateway's own answers reach no upstream, and are no refusal
 		rec.Phase = audit.PhaseOutcome

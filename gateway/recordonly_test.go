@@ -71,3 +71,21 @@ func TestRecordOnlyRefusesNothingThatAPolicyWants(t *testing.T) {
 		})
 	}
 }
+
+// An answer that the policy would withhold reaches the client, and the outcome says so.
+func TestRecordOnlyWithholdsNoAnswer(t *testing.T) {
+	f := newFixture(t)
+	f.snap.Policy = mustPolicies(t, map[string]string{"authz.rego": testPolicy, "response.rego": "package mcp.response\n\nallow if false\n"})
+	f.snap.RecordOnly = true
+	f.swap()
+	if got := toolText(f.post(f.reader, readCall).Body.String()); got != "ok" {
+		t.Errorf("the call: %s; want ok", got)
+	}
+	decision, outcome := f.rec.of(audit.PhaseDecision)[0], f.rec.of(audit.PhaseOutcome)[0]
+	if decision.Decision != "allow" || outcome.Decision != wouldDeny || !strings.Contains(outcome.Detail, "would be withheld: ") {
+		t.Errorf("decision %s, outcome %s, detail %q; want allow, would_deny and why", decision.Decision, outcome.Decision, outcome.Detail)
+	}
+	if n := f.g.Counts().WouldDeny; n != 1 {
+		t.Errorf("%d counted; want 1", n)
+	}
+}
