@@ -3,14 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"sallyport/gateway/config"
-	"sallyport/gateway/pin"
 	"sallyport/policy"
+	"sallyport/policy/workbench"
 	"sallyport/policy/workbench/lint"
 )
 
@@ -76,9 +77,11 @@ func (a *app) setting(ctx context.Context, tools string) (s lint.Setting, missin
 		if err != nil {
 			return s, nil, fmt.Errorf("--tools: %w", err)
 		}
-		if s.Catalogue, err = lint.ReadCatalogue(raw); err != nil {
+		list, err := workbench.ReadTools(raw)
+		if err != nil {
 			return s, nil, fmt.Errorf("--tools %s: %w", tools, err)
 		}
+		s.Catalogue = lint.CatalogueOf(list)
 	}
 	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" {
 		text := "no configuration is named (--config FILE), so labels are not known and nobody looked at what a role reads and sends away"
@@ -111,32 +114,12 @@ func (a *app) setting(ctx context.Context, tools string) (s lint.Setting, missin
 // pinned is the catalogue that the installation has pinned. Of a server that was never seen it knows
 // the name.
 func (a *app) pinned(ctx context.Context, cfg *config.Config) (lint.Catalogue, error) {
-	c := lint.Catalogue{Servers: map[string]lint.Tools{}}
-	for name := range cfg.Servers {
-		c.Servers[name] = nil
-	}
-	entries, err := a.lookAt(ctx, nil, "")
+	tools, err := a.pinnedTools(ctx)
 	if err != nil {
 		return lint.Catalogue{}, err
 	}
-	for _, e := range entries {
-		definition := e.Pinned
-		if definition == nil {
-			definition = e.Current
-		}
-		if _, ours := c.Servers[e.Server]; !ours || e.Kind != pin.Tool.String() || definition == nil {
-			continue
-		}
-		if c.Servers[e.Server] == nil {
-			c.Servers[e.Server] = lint.Tools{}
-		}
-		schema, err := lint.SchemaOf(definition)
-		if err != nil {
-			return lint.Catalogue{}, fmt.Errorf("%s: %w", e.Label(), err)
-		}
-		c.Servers[e.Server][e.Name] = schema
-	}
-	return c, nil
+	tools = slices.DeleteFunc(tools, func(t workbench.Tool) bool { return cfg.Servers[t.Server] == nil })
+	return lint.CatalogueOf(tools, slices.Collect(maps.Keys(cfg.Servers))...), nil
 }
 
 // granted are the roles that the configuration grants, and those of them that one caller may hold at

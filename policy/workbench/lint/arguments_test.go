@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"sallyport/policy"
+	"sallyport/policy/workbench"
 )
 
 const catalogue = `{
@@ -45,11 +46,11 @@ func check(t *testing.T, rules string, s Setting, more ...string) string {
 
 func known(t *testing.T) Setting {
 	t.Helper()
-	c, err := ReadCatalogue([]byte(catalogue))
+	tools, err := workbench.ReadTools([]byte(catalogue))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Setting{Catalogue: c}
+	return Setting{Catalogue: CatalogueOf(tools)}
 }
 
 // say is a rule on one tool.

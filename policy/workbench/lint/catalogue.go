@@ -1,15 +1,12 @@
 package lint
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
-	"sallyport/internal/strictjson"
+	"sallyport/policy/workbench"
 )
 
 // AnyServer is the name of the server of a catalogue that does not say whose tools it holds.
@@ -34,57 +31,19 @@ func (c Catalogue) names() []string {
 	return slices.Sorted(maps.Keys(c.Servers))
 }
 
-// ReadCatalogue reads the result of tools/list of one server, as it is or as the whole answer, or an
-// object of such results by the name of the server.
-func ReadCatalogue(raw []byte) (Catalogue, error) {
-	const want = `want the result of tools/list, {"tools": […]}, or one for each server, {"files": {"tools": […]}}`
-	if err := strictjson.Check(raw, strictjson.Limits{Depth: 200}); err != nil {
-		return Catalogue{}, fmt.Errorf("read the catalogue: %w; %s", err, want)
-	}
-	var top map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &top); err != nil {
-		return Catalogue{}, errors.New("read the catalogue: it is no object; " + want)
-	}
-	if result, ok := top["result"]; ok && top["jsonrpc"] != nil {
-		return ReadCatalogue(result)
-	}
+// CatalogueOf is a catalogue of these tools, and of servers whose tools may not be among them.
+func CatalogueOf(tools []workbench.Tool, servers ...string) Catalogue {
 	c := Catalogue{Servers: map[string]Tools{}}
-	if bytes.HasPrefix(bytes.TrimSpace(top["tools"]), []byte("[")) {
-		tools, err := readTools(raw)
-		c.Servers[AnyServer] = tools
-		return c, err
+	for _, name := range servers {
+		c.Servers[name] = nil
 	}
-	for name, list := range top {
-		tools, err := readTools(list)
-		if err != nil {
-			return Catalogue{}, fmt.Errorf("server %q: %w; %s", name, err, want)
+	for _, t := range tools {
+		if c.Servers[t.Server] == nil {
+			c.Servers[t.Server] = Tools{}
 		}
-		c.Servers[name] = tools
+		c.Servers[t.Server][t.Name] = t.Schema
 	}
-	if !c.Known() {
-		return Catalogue{}, errors.New("read the catalogue: it holds nothing; " + want)
-	}
-	return c, nil
-}
-
-func readTools(raw []byte) (Tools, error) {
-	var list struct {
-		Tools []struct {
-			Name        string          `json:"name"`
-			InputSchema json.RawMessage `json:"inputSchema"`
-		} `json:"tools"`
-	}
-	if err := json.Unmarshal(raw, &list); err != nil || list.Tools == nil {
-		return nil, errors.New("read the catalogue: there is no list of tools")
-	}
-	tools := Tools{}
-	for _, t := range list.Tools {
-		if t.Name == "" {
-			return nil, errors.New("read the catalogue: a tool has no name")
-		}
-		tools[t.Name] = t.InputSchema
-	}
-	return tools, nil
+	return c
 }
 
 // has reports whether the server, or any of a catalogue without names, has the tool. sure is false
@@ -104,15 +63,4 @@ func (c Catalogue) has(server, tool string) (has, sure bool) {
 // label is a tool as people name it.
 func label(server, tool string) string {
 	return strings.TrimPrefix(server+"."+tool, ".")
-}
-
-// SchemaOf is the input schema in the definition of a tool.
-func SchemaOf(definition json.RawMessage) (json.RawMessage, error) {
-	var tool struct {
-		InputSchema json.RawMessage `json:"inputSchema"`
-	}
-	if err := json.Unmarshal(definition, &tool); err != nil {
-		return nil, fmt.Errorf("read the definition: %w", err)
-	}
-	return tool.InputSchema, nil
 }
