@@ -111,3 +111,22 @@ func TestAToolThatOnlyDataNames(t *testing.T) {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
+
+// A tool that is another in each era of the protocol is held against neither.
+func TestATwofoldToolHasNoSchema(t *testing.T) {
+	c := CatalogueOf([]workbench.Tool{
+		{Server: "files", Name: "read_file", Schema: []byte(`{"properties": {"path": {}}}`)},
+		{Server: "files", Name: "read_file", Schema: []byte(`{"properties": {"uri": {}}}`)}})
+	if got := check(t, say("files", "read_file", "input.arguments.uri"), Setting{Catalogue: c}); got != "" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// Names of tools and arguments are the servers' own.
+func TestANameDoesNotSteerATerminal(t *testing.T) {
+	c := CatalogueOf([]workbench.Tool{{Server: "files", Name: "read\x1b[2J", Schema: []byte(`{"properties": {"\u001b]0;x\u0007": {}}}`)}})
+	got := check(t, "allow if {\n\tinput.tool.name == \"write\"\n}\n\nallow if input.arguments.zzzz", Setting{Catalogue: c})
+	if !strings.Contains(got, "unknown-tool") || !strings.Contains(got, "unknown-argument") || strings.ContainsAny(got, "\x1b\x07") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -41,7 +42,11 @@ func CatalogueOf(tools []workbench.Tool, servers ...string) Catalogue {
 		if c.Servers[t.Server] == nil {
 			c.Servers[t.Server] = Tools{}
 		}
-		c.Servers[t.Server][t.Name] = t.Schema
+		schema := t.Schema
+		if other, twice := c.Servers[t.Server][t.Name]; twice && !bytes.Equal(other, schema) {
+			schema = nil // another in each era of the protocol: what holds of one may not of the other
+		}
+		c.Servers[t.Server][t.Name] = schema
 	}
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Level says what a finding of a check means.
@@ -32,9 +33,19 @@ type Finding struct {
 
 func (f Finding) what() string {
 	if f.Cure == "" {
-		return f.Text
+		return printable(f.Text)
 	}
-	return f.Text + "; " + f.Cure
+	return printable(f.Text + "; " + f.Cure)
+}
+
+// printable keeps names that servers have chosen from steering a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
 }
 
 // Short is the finding in one line.
@@ -65,7 +76,7 @@ func (f Finding) String() string {
 	if f.Source == "" {
 		return b.String()
 	}
-	line := strings.TrimLeft(f.Source, " \t")
+	line := strings.TrimLeft(printable(f.Source), " \t")
 	b.WriteString("\t" + strings.ReplaceAll(line, "\n", "\n\t") + "\n")
 	cut := len(f.Source) - len(line)
 	if at := f.Column - 1 - cut; f.Column > 0 && at >= 0 && at <= len(line) && !strings.Contains(line, "\n") {

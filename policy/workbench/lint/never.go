@@ -1,6 +1,7 @@
 package lint
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -135,6 +136,7 @@ func (c *checker) explained(rule *ast.Rule, dead map[*ast.Rule]string) bool {
 // impossible says why no body can hold for any item; "" where one may.
 func impossible(left policy.Residual, items []item) string {
 	why := map[string]bool{}
+	own := ""
 	for _, body := range left.Bodies {
 		for _, it := range items {
 			reason := (&solver{item: it, support: left.Support}).fails(body, 0)
@@ -144,9 +146,10 @@ func impossible(left policy.Residual, items []item) string {
 			why[reason] = true
 		}
 		// Without any item, what stays is the rule's own contradiction.
-		if reason := (&solver{support: left.Support}).fails(body, 0); reason != "" {
-			return reason
-		}
+		own = cmp.Or(own, (&solver{support: left.Support}).fails(body, 0))
+	}
+	if own != "" {
+		return own
 	}
 	if len(why) == 1 {
 		return slices.Collect(maps.Keys(why))[0]
