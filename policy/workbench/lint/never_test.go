@@ -70,3 +70,11 @@ func TestNoFalseAlarmOnTheExamples(t *testing.T) {
 		}
 	}
 }
+
+func TestAToolThatIsListedAndNeverAllowed(t *testing.T) {
+	got := check(t, "allow if {\n\tinput.server.name == \"files\"\n\tinput.tool.name in {\"read_file\", \"write_file\"}\n\tinput.arguments.head == 3\n}", known(t))
+	want := "note listed-never-allowed files.write_file is listed to some, and no call of it is allowed: no such message has input.arguments.head; let the rule ask for what the tool takes, or name the tool no more"
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}

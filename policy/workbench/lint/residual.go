@@ -20,8 +20,9 @@ var (
 
 // entry is a rule that the gateway asks.
 type entry struct {
-	query ast.Body
-	soft  bool // it does not allow: what it names may be there to keep out
+	query    ast.Body
+	soft     bool // it does not allow: what it names may be there to keep out
+	response bool // it decides results
 }
 
 // entries are the rules of the policies that decide.
@@ -39,7 +40,7 @@ func (c *checker) entries() ([]entry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("compile the question %s: %w", pkg+query, err)
 			}
-			out = append(out, entry{body, name != "allow"})
+			out = append(out, entry{body, name != "allow", pkg == "data.mcp.response."})
 		}
 	}
 	return out, nil
