@@ -59,7 +59,8 @@ func (a *app) newPolicyDiff() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if d.Traffic, err = workbench.DiffTraffic(cmd.Context(), was, now, rec.log(), 0); err != nil {
+			defer batch()()
+			if d.Traffic, err = workbench.DiffTraffic(cmd.Context(), was, now, rec.log(true), 0); err != nil {
 				return err
 			}
 			a.sayBad(rec)

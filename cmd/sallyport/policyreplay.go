@@ -35,10 +35,12 @@ func (a *app) newPolicyReplay() *cobra.Command {
 			return err
 		}
 		defer g.Close()
-		report, err := workbench.Replay{Policy: g, Examples: *examples}.Run(cmd.Context(), rec.log())
+		defer batch()()
+		report, err := workbench.Replay{Policy: g, Examples: *examples}.Run(cmd.Context(), rec.log(true))
 		if err != nil {
 			return err
 		}
+		report.Records += rec.passed
 		a.sayBad(rec)
 		if is {
 			err = a.printJSON(report)

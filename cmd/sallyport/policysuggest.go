@@ -54,7 +54,7 @@ func (a *app) newPolicySuggest() *cobra.Command {
 		if err := a.present(cmd.Context(), &s, *dir); err != nil {
 			return err
 		}
-		found, err := s.Run(cmd.Context(), rec.log())
+		found, err := s.Run(cmd.Context(), rec.log(false))
 		a.sayBad(rec)
 		if errors.Is(err, workbench.ErrTooLittle) {
 			a.say("%v", err)

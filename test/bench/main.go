@@ -64,7 +64,7 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, audit or verify")
+	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit or verify")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -89,6 +89,7 @@ func conduct() error {
 		{"starts", b.starts},
 		{"identity", b.identity},
 		{"policy", b.policy},
+		{"replay", b.replay},
 		{"audit", b.audit},
 		{"verify", b.verifyRecord},
 	} {

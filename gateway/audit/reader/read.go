@@ -43,6 +43,7 @@ func (e Entry) At() string { return fmt.Sprintf("%s:%d", e.File, e.Line) }
 type Options struct {
 	Since time.Time // segments that were finished before are not opened; single lines are not judged
 	Has   [][]byte  // lines that lack one of these are not decoded; of strings as [audit.Quote] writes them
+	Raw   bool      // entries come with Raw and their place alone; [Entry.Decode] does the rest, perhaps elsewhere
 }
 
 // All yields the lines of the log in dir, oldest first. An error stands beside an entry that has
@@ -61,7 +62,7 @@ func All(dir string, o Options) iter.Seq2[Entry, error] {
 				}
 				continue
 			}
-			if !s.lines(o.Has, yield) {
+			if !s.lines(o, yield) {
 				return
 			}
 		}
@@ -69,7 +70,7 @@ func All(dir string, o Options) iter.Seq2[Entry, error] {
 }
 
 // lines yields the lines of one segment, and returns false when no more is wanted or can be had.
-func (s segment) lines(has [][]byte, yield func(Entry, error) bool) bool {
+func (s segment) lines(o Options, yield func(Entry, error) bool) bool {
 	f, err := s.open()
 	if err != nil {
 		yield(Entry{File: s.name}, err)
@@ -91,10 +92,16 @@ func (s segment) lines(has [][]byte, yield func(Entry, error) bool) bool {
 			yield(e, fmt.Errorf("read %s: %w", e.At(), err))
 			return false
 		}
-		if !hasAll(line, has) {
+		if !hasAll(line, o.Has) {
 			continue
 		}
 		e.Raw = bytes.Clone(line)
+		if o.Raw {
+			if !yield(e, nil) {
+				return false
+			}
+			continue
+		}
 		if err := e.decode(); !yield(e, err) {
 			return false
 		}
@@ -124,6 +131,10 @@ func hasAll(line []byte, has [][]byte) bool {
 	}
 	return true
 }
+
+// Decode fills an entry that was read with [Options.Raw]. The error is one that [All] would have
+// yielded beside it.
+func (e *Entry) Decode() error { return e.decode() }
 
 // decode fills the entry from its line. A member of another form than this version writes is one
 // of a newer version, and stays empty.
