@@ -20,20 +20,38 @@ type agreement struct {
 	inputs, allowed, refused, failed, never, always, hidden, worded, unworded int
 }
 
+func (n *agreement) add(m agreement) {
+	n.inputs, n.allowed, n.refused, n.failed = n.inputs+m.inputs, n.allowed+m.allowed, n.refused+m.refused, n.failed+m.failed
+	n.never, n.always, n.hidden = n.never+m.never, n.always+m.always, n.hidden+m.hidden
+	n.worded, n.unworded = n.worded+m.worded, n.unworded+m.unworded
+}
+
 // What `policy check` takes, what tables test, what explain says, what a matrix says and what a
 // gateway decides and lists are one answer: over generated policies and the examples, 10,000
 // questions.
 func TestAllOfTheWorkbenchAgreesWithTheGateway(t *testing.T) {
-	policies := 240
+	parts, policies := uint64(4), 60
 	if testing.Short() {
-		policies = 20
+		policies = 5
 	}
+	counts := make([]agreement, parts)
+	t.Run("policies", func(t *testing.T) {
+		for part := range parts {
+			t.Run(fmt.Sprint(part), func(t *testing.T) {
+				t.Parallel()
+				r := rand.New(rand.NewPCG(6, part))
+				for range policies {
+					files := map[string][]byte{"authz.rego": []byte(generatedPolicy(r)), "data.json": []byte(generatedData)}
+					counts[part].policy(t, r, files, 37, []string{"reader", "admin", "x"}, []string{"files", "mail"}, []string{"read_file", "write_file", "other"})
+				}
+			})
+		}
+	})
 	var n agreement
-	r := rand.New(rand.NewPCG(6, 6))
-	for range policies {
-		files := map[string][]byte{"authz.rego": []byte(generatedPolicy(r)), "data.json": []byte(generatedData)}
-		n.policy(t, r, files, 37, []string{"reader", "admin", "x"}, []string{"files", "mail"}, []string{"read_file", "write_file", "other"})
+	for _, c := range counts {
+		n.add(c)
 	}
+	r := rand.New(rand.NewPCG(6, parts))
 	examples, err := filepath.Glob("../../examples/policies/*/authz.rego")
 	if err != nil || len(examples) == 0 {
 		t.Fatalf("no examples: %v", err)

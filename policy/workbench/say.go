@@ -192,14 +192,22 @@ func (s *sentence) call(e *ast.Expr, terms []*ast.Term) []cond {
 	case name == ast.GlobMatch.Name && len(args) == 3 && constant(args[0]) && constant(args[1]):
 		return s.about(e, args[2], globs, s.term(args[0])+" (parts end at "+s.term(args[1])+")")
 	}
-	if strings.HasPrefix(name, "data.") {
-		said := " holds"
-		if e.Negated {
-			said = " does not hold"
-		}
-		return []cond{{prose: s.callText(append(ast.Call{terms[0]}, args...)) + said}}
+	if strings.HasPrefix(name, "data.") || strings.HasPrefix(name, "mcp.") {
+		return s.holds(e, ast.Call(terms))
 	}
 	return nil
+}
+
+// holds names a function that is asked for yes or no, of the policy or of the gateway.
+func (s *sentence) holds(e *ast.Expr, call ast.Call) []cond {
+	if !e.Negated {
+		return []cond{{prose: s.callText(call) + " holds"}}
+	}
+	out := []cond{{prose: s.callText(call) + " does not hold"}}
+	for _, t := range call[1:] {
+		out = append(out, s.there(t)...) // see about
+	}
+	return out
 }
 
 var (

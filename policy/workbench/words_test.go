@@ -61,6 +61,8 @@ func TestConditionsAreSaidInWords(t *testing.T) {
 			"arguments.a is absent or is not 1\narguments.b is absent or is not 2\narguments.c is absent or is not 3"},
 		{"allow if not bad\nbad if { some to in input.arguments.to; endswith(to, \"@evil\") }",
 			`not: (some member of arguments.to ends with "@evil")`},
+		{`allow if mcp.path_within(input.arguments.path, "/srv")`, `mcp.path_within(arguments.path, "/srv") holds`},
+		{`allow if not mcp.path_within(input.arguments.path, "/srv")`, `arguments.path is given; mcp.path_within(arguments.path, "/srv") does not hold`},
 		{`allow if count(input.arguments) < 2`, `count(arguments) < 2`},
 		{`allow if input.arguments == {}`, `arguments is {}`},
 		// Two conditions on one member are one: each of them alone could be met by another member.
