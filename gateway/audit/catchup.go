@@ -47,7 +47,7 @@ func openKeeper(dir string, o *Options) (k *keeper, report string, err error) {
 	return k, report, nil
 }
 
-// ownCheckpoints reads those of the directory, the newest first. One that another key has signed
+// ownCheckpoints reads those of the directory, the newest first, and not all of a long history. One that another key has signed
 // refuses the start: what this key would sign could contradict it.
 func (k *keeper) ownCheckpoints(key note.Verifier) ([]Checkpoint, error) {
 	var out []Checkpoint
@@ -65,6 +65,7 @@ func (k *keeper) ownCheckpoints(key note.Verifier) ([]Checkpoint, error) {
 			var rest []byte
 			list, rest = splitNotes(data)
 			k.history = data[:len(data)-len(rest)]
+			list = list[max(0, len(list)-baseTries):] // what the newest is of, all before it are of
 		}
 		for _, signed := range list {
 			c, err := ParseCheckpoint(signed, key)
@@ -81,8 +82,8 @@ func (k *keeper) ownCheckpoints(key note.Verifier) ([]Checkpoint, error) {
 // baseTries bounds how many checkpoints are tried before all is hashed anew.
 const baseTries = 3
 
-// base finds the newest checkpoint that the stored hashes agree with. All of the older ones have
-// still to be met by what is hashed anew.
+// base finds the newest checkpoint that the stored hashes agree with. Newer ones have still to be
+// met by what is hashed anew.
 func (k *keeper) base(known []Checkpoint) error {
 	if len(known) == 0 {
 		return nil

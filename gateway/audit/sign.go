@@ -53,7 +53,9 @@ func (k *keeper) keep(c Checkpoint) error {
 			return fmt.Errorf("keep checkpoint: %w", err)
 		}
 	}
-	if !bytes.HasSuffix(history, append(c.Note[:len(c.Note):len(c.Note)], '\n')) {
+	// A log that is opened for each record would keep as many checkpoints as records.
+	often := k.o.Continue && len(history) > 0 && k.at.span == 0
+	if !often && !bytes.HasSuffix(history, append(c.Note[:len(c.Note):len(c.Note)], '\n')) {
 		history = append(append(history[:len(history):len(history)], c.Note...), '\n')
 		if err := k.replace(historyName, history); err != nil {
 			return fmt.Errorf("keep checkpoint: %w", err)

@@ -36,7 +36,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 	for _, call := range []string{"write", "pwrite64", "fsync", "fdatasync", "ftruncate", "renameat", "unlinkat"} {
 		for _, what := range []string{"signal=KILL", "error=EIO", "error=ENOSPC"} {
 			kill := what == "signal=KILL"
-			for n, alive := 1, 0; n <= most && (alive < 2 || !kill && n <= 5); n += 1 + n/8 {
+			for n, alive := 1, 0; n <= most && (alive < 2 || !kill && n <= 3); n += 1 + n/8 {
 				dir := filepath.Join(t.TempDir(), "audit")
 				said, ended := traced(t, strace, dir, fmt.Sprintf("inject=%s:%s:when=%d", call, what, n))
 				if ended {
