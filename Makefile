@@ -18,7 +18,7 @@ help: ## list the targets
 build: ## build bin/sallyport
 	CGO_ENABLED=0 go build -trimpath -o bin/sallyport ./cmd/sallyport
 
-test: lint unit e2e test-claude ## everything that must pass; what it needs beyond Go, npm and make it fetches
+test: lint unit mutation e2e test-claude ## everything that must pass; what it needs beyond Go, npm and make it fetches
 
 lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 	@out=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
