@@ -151,6 +151,9 @@ func (a *argumentCheck) missing(path []string, soft bool) problem {
 		return problem{}
 	}
 	out := problem{name: "unknown-argument", level: Error, text: "%s has no argument " + p.at, cure: policy.Near(p.at, p.names, "it has")}
+	if len(p.names) == 0 {
+		out.cure = "it takes none"
+	}
 	if p.parent != "" {
 		out.text = "%s: " + p.parent + " has no " + p.at
 	}

@@ -195,9 +195,10 @@ func (s *schema) pointer(ref any) (any, bool) {
 // property returns what the parts say of a key.
 func property(parts []map[string]any, key string) (next []any, p presence, names []string) {
 	all := map[string]bool{}
-	open, closed := false, false
+	open, closed, lists := false, false, false
 	for _, m := range parts {
-		props, _ := m["properties"].(map[string]any)
+		props, is := m["properties"].(map[string]any)
+		lists = lists || is
 		for name := range props {
 			all[name] = true
 		}
@@ -219,7 +220,7 @@ func property(parts []map[string]any, key string) (next []any, p presence, names
 	switch {
 	case len(next) > 0:
 		return next, isDeclared, names
-	case open || len(all) == 0 && !closed:
+	case open || !lists && !closed:
 		return nil, isUnsure, names
 	case closed:
 		return nil, isBarred, names
