@@ -119,10 +119,14 @@ func (s *Scrubber) forget() {
 }
 
 // formsOf are the texts in which a secret may appear, beside those that the views of a document
-// undo (see [Scrubber.Scrub]): as it is, with + for a space, in hex, and in
-// base64 of both alphabets wherever it begins in what was encoded.
+// undo (see [Scrubber.Scrub]): as it is, with + for a space, backwards, in ROT13, in hex, and in
+// base64 of both alphabets wherever it begins in what was encoded. The second two are what an agent is
+// told to do to a secret so that nobody knows it; a number of such turns has no end, and what only a
+// server can undo is not found.
 func formsOf(secret string) []string {
-	forms := []string{secret, strings.ReplaceAll(secret, " ", "+")}
+	back := []rune(secret)
+	slices.Reverse(back)
+	forms := []string{secret, strings.ReplaceAll(secret, " ", "+"), string(back), strings.Map(rot13, secret)}
 	digits := hex.EncodeToString([]byte(secret))
 	forms = append(forms, digits, strings.ToUpper(digits))
 	for _, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
@@ -134,6 +138,16 @@ func formsOf(secret string) []string {
 	}
 	slices.Sort(forms)
 	return slices.Compact(forms)
+}
+
+func rot13(r rune) rune {
+	switch {
+	case 'a' <= r && r <= 'z':
+		return 'a' + (r-'a'+13)%26
+	case 'A' <= r && r <= 'Z':
+		return 'A' + (r-'A'+13)%26
+	}
+	return r
 }
 
 // Scrub returns doc with [Redacted] in place of every secret, and how many there were. Where

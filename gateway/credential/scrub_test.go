@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,7 +42,11 @@ func printed(secret string) map[string]string {
 		"every byte, lower":   every("%%%02x"),
 		"base64 in a query":   url.QueryEscape(base64.StdEncoding.EncodeToString([]byte(secret))),
 		"between other words": "before " + secret + " after",
+		"rot13":               strings.Map(rot13, secret),
 	}
+	back := []rune(secret)
+	slices.Reverse(back)
+	forms["backwards"] = string(back)
 	for before := range 3 {
 		whole := []byte("abc"[:before] + secret + "tail")
 		forms[fmt.Sprintf("base64 +%d", before)] = base64.StdEncoding.EncodeToString(whole)
