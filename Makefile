@@ -33,8 +33,21 @@ lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 EXCEPTIONS := gateway/catalog/tool\.go:.*\(ST1005\)$$ _test\.go:.*\(SA4000\)$$ _test\.go:.*\(S1019\)$$
 space := $(subst ,, )
 
-unit: ## unit, property and fuzz-seed tests with the race detector
-	go test -race -timeout 20m $(PACKAGES)
+unit: strace ## unit, property and fuzz-seed tests with the race detector
+	AUDIT_STRACE=$(STRACE) go test -race -timeout 20m $(PACKAGES)
+
+# strace makes single system calls of the record's writer fail. It comes from the system or, unpacked
+# and not installed, from its Debian package.
+STRACE := $(or $(shell command -v strace),$(CACHE)/strace/strace)
+.PHONY: strace
+strace:
+	@if [ "$$(uname)" = Linux ] && ! [ -x "$(STRACE)" ]; then \
+	  mkdir -p $(CACHE)/strace && cd $(CACHE)/strace; \
+	  apt-get download strace libunwind8 || { apt-get update && apt-get download strace libunwind8; } \
+	    || { echo "the tests of the record need strace: install it (Debian: apt-get install strace)"; exit 1; }; \
+	  for package in *.deb; do dpkg -x "$$package" .; done; \
+	  printf '#!/bin/sh\nLD_LIBRARY_PATH=$$(echo %s/usr/lib/*-linux-gnu) exec %s/usr/bin/strace "$$@"\n' "$$PWD" "$$PWD" > strace && chmod +x strace; \
+	fi
 
 mutation: ## change the example policies in every small way, and want their own tests to notice (unit tries one in ten)
 	go test -count=1 -timeout 20m -run '^TestExamples' -v ./test/mutation -all
