@@ -35,11 +35,11 @@ func (g *Generation) Definition(ctx context.Context, ref ast.Ref) (string, error
 		}
 	}
 	follow(g.compiler.GetRulesWithPrefix(ref.GroundPrefix()))
-	data := len(rules) == 0
+	data := len(rules) == 0 || g.hasData(ctx, ref)
 	var texts []string
 	for _, r := range rules {
 		texts = append(texts, fmt.Sprintf("%s: %s", r.Ref(), plainLocals(r.String())))
-		data = data || readsData(g.compiler, r)
+		data = data || g.readsData(ctx, r)
 	}
 	slices.Sort(texts)
 	if data {
@@ -53,14 +53,25 @@ func (g *Generation) Definition(ctx context.Context, ref ast.Ref) (string, error
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// readsData reports whether a rule names data that no rule makes.
-func readsData(c *ast.Compiler, r *ast.Rule) bool {
+// readsData reports whether a rule names data, be it that rules stand beside it.
+func (g *Generation) readsData(ctx context.Context, r *ast.Rule) bool {
 	found := false
 	ast.WalkRefs(r, func(ref ast.Ref) bool {
-		found = found || ref.HasPrefix(ast.DefaultRootRef) && len(c.GetRules(ref)) == 0
+		found = found || ref.HasPrefix(ast.DefaultRootRef) && (len(g.compiler.GetRules(ref)) == 0 || g.hasData(ctx, ref))
 		return found
 	})
 	return found
+}
+
+// hasData reports whether there is data where a reference points to, or below it. A folder may hold both
+// rules and data.
+func (g *Generation) hasData(ctx context.Context, ref ast.Ref) bool {
+	path, err := storage.NewPathForRef(ref.ConstantPrefix())
+	if err != nil {
+		path = storage.Path{} // the root of all data
+	}
+	_, err = g.store.Read(ctx, g.txn, path)
+	return !storage.IsNotFound(err)
 }
 
 // dataDigest identifies the data as a whole.

@@ -89,6 +89,42 @@ func TestNarrowerSeesData(t *testing.T) {
 	}
 }
 
+// A folder may hold rules and data beside them: what the data says is part of what the folder means, also
+// where partial evaluation leaves the reference as it is.
+func TestNarrowerSeesDataBesideRules(t *testing.T) {
+	for _, rest := range []string{
+		"allow if count([1 | data.lists[input.arguments.k]]) > 0",
+		"allow if { every x in input.arguments.l { data.lists[x] } }",
+		"allow if count([1 | x := data.lists; x[input.arguments.k]]) > 0",
+		"allow if count([1 | data[input.arguments.k].a]) > 0",
+		"deny contains \"x\" if count([1 | data.lists[input.arguments.k]]) == 0\n\nallow if true",
+	} {
+		with := func(data string) *policy.Generation {
+			return fromFiles(t, map[string][]byte{"a.rego": []byte("package mcp.authz\n\n" + rest + "\n"),
+				"lists/l.rego": []byte("package lists\n\nblocked := false\n"), "lists/data.json": []byte(data)})
+		}
+		one, two := with(`{"a":true}`), with(`{"a":true,"evil":true}`)
+		if narrower, _ := compared(t, one, two); narrower {
+			t.Errorf("%s: more data is said to allow nothing more", rest)
+		}
+		if narrower, wider := compared(t, one, with(`{"a":true}`)); !narrower || !wider {
+			t.Errorf("%s: the same policy is not said to be the same", rest)
+		}
+	}
+	result := func(data string) *policy.Generation {
+		return fromFiles(t, map[string][]byte{"a.rego": []byte("package mcp.authz\n\nallow if true\n"),
+			"r.rego":       []byte("package mcp.response\n\nallow if {\n\tlists := data.lists\n\tnot lists[input.tool.name]\n}\n"),
+			"lists/l.rego": []byte("package lists\n\nblocked := false\n"), "lists/data.json": []byte(data)})
+	}
+	d, err := Diff(t.Context(), result(`{"read":true}`), result(`{"other":true}`), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Unclear() {
+		t.Errorf("results are judged by other data, and the report says %+v", d.Scopes)
+	}
+}
+
 var pieces = []string{
 	`"reader" in input.subject.roles`, `not "admin" in input.subject.roles`, `input.tool.name == "a"`, `input.tool.name in {"a", "b"}`, `input.tool.name != "a"`,
 	`input.arguments.n < 5`, `input.arguments.n <= 5`, `input.arguments.n <= 3`, `input.arguments.n > 3`, `not input.arguments.n > 3`, `input.arguments.n >= 3`,
