@@ -43,6 +43,35 @@ func TestShowTellsShadowAside(t *testing.T) {
 	}
 }
 
+// A call that only a rule which is not enforced would have refused was allowed, and everything else is
+// enforced; what record-only lets through was not.
+func TestShowTellsOneRuleFromRecordOnly(t *testing.T) {
+	for _, tt := range []struct{ name, rest, show, search string }{
+		{"one rule", `"reasons":[],"policy_allow":true,"advisory":{"allow":false,"reasons":["no ticket"],"obligations":[],"rules":["r"]}`,
+			": allowed, and would not be were all rules enforced, ok\n", "  would_deny  ok    no ticket\n"},
+		{"record-only", `"reasons":["no ticket"],"policy_allow":false`,
+			": not allowed, and let through since nothing is enforced, ok: no ticket\n", "  would_deny  ok    no ticket\n"},
+	} {
+		dir := t.TempDir()
+		const id = "01JABCDEFGHJKMNPQRSTVWXYZ0"
+		head := `"time":"2026-01-15T09:00:00Z","id":"` + id + `","decision":"would_deny",`
+		outcome, _, _ := strings.Cut(tt.rest, `,"policy_allow"`)
+		log := `{"seq":1,` + head + `"phase":"decision","code":"",` + tt.rest + "}\n" + `{"seq":2,` + head + `"phase":"outcome","code":"ok",` + outcome + "}\n"
+		if err := os.WriteFile(filepath.Join(dir, "00000000000000000001.jsonl"), []byte(log), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, of := range []struct {
+			args []string
+			want string
+		}{{[]string{"audit", "show", id}, id + tt.show}, {[]string{"audit", "search"}, tt.search}} {
+			var out, talk strings.Builder
+			if code := run(append(of.args, "--log", dir), nil, &out, &talk, nil); code != exitFine || !strings.Contains(out.String(), of.want) {
+				t.Errorf("%s: %v: exit %d, no %q in\n%s%s", tt.name, of.args, code, of.want, out.String(), talk.String())
+			}
+		}
+	}
+}
+
 // However many are found, the newest are kept and the others counted.
 func TestSearchKeepsTheNewest(t *testing.T) {
 	dir := t.TempDir()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -193,7 +194,7 @@ func (h *hits) table() string {
 	for _, hit := range h.list {
 		first, last := hit.ends()
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", first.Time.UTC().Format(time.RFC3339), orDash(hit.id), orDash(first.Subject),
-			orDash(what(&first)), orDash(last.Decision), orDash(last.Code), orDash(why(&last)))
+			orDash(what(&first)), orDash(last.Decision), orDash(last.Code), orDash(cmp.Or(why(&last), why(&first))))
 	}
 	_ = w.Flush()
 	return b.String()

@@ -223,8 +223,11 @@ func texts(list []json.RawMessage) []string {
 // verdict is the whole story on one line.
 func verdict(first, last *audit.Record) string {
 	word := map[string]string{"allow": "allowed", "deny": "denied", "would_deny": "not allowed, and let through since nothing is enforced"}[first.Decision]
-	if word == "" {
+	switch {
+	case word == "":
 		word = "decision " + orDash(first.Decision)
+	case advisedAgainst(first):
+		word = "allowed, and would not be were all rules enforced"
 	}
 	if last.Code != "" && (last.Code != "ok" || last.Phase != audit.PhaseDecision) {
 		word += ", " + plain(last.Code)

@@ -27,10 +27,19 @@ func why(r *audit.Record) string {
 	if len(r.Reasons) > 0 && r.Decision != "allow" {
 		return strings.Join(r.Reasons, "; ")
 	}
+	if advisedAgainst(r) {
+		return strings.Join(r.Advisory.Reasons, "; ")
+	}
 	if r.Phase == audit.PhaseSummary {
 		return fmt.Sprintf("%d times: %s", r.Count, r.Detail)
 	}
 	return r.Detail
+}
+
+// advisedAgainst reports whether nothing but rules that are not enforced would have refused it. What
+// record-only lets through has reasons of its own.
+func advisedAgainst(r *audit.Record) bool {
+	return r.Decision == "would_deny" && len(r.Reasons) == 0 && r.Advisory != nil
 }
 
 // lineText is one record on one line.
