@@ -75,6 +75,30 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
+// Every package with a doc.go stands in the architecture's table of rooms.
+func TestEveryRoomIsInTheArchitecture(t *testing.T) {
+	text := pages(t)["docs/architecture.md"]
+	rooms := 0
+	for _, top := range []string{"gateway", "identity", "internal", "policy"} {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.Name() != "doc.go" {
+				return err
+			}
+			rooms++
+			if room := filepath.ToSlash(filepath.Dir(path)); !strings.Contains(text, "\n| `"+room+"` |") {
+				t.Errorf("docs/architecture.md has no row for %s", room)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rooms < 20 {
+		t.Errorf("only %d rooms were found", rooms)
+	}
+}
+
 // Every link of a page to another file leads there.
 func TestLinksLeadSomewhere(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
