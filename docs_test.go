@@ -26,7 +26,7 @@ func pages(t *testing.T) map[string]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names = append(append(names, records...), "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")
+	names = append(append(names, records...), "README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md")
 	out := map[string]string{}
 	for _, name := range names {
 		text, err := os.ReadFile(name)
@@ -124,7 +124,9 @@ func TestPoliciesOnThePagesLoad(t *testing.T) {
 				titled[title] = []byte(src)
 				continue
 			}
-			src = "package mcp.authz\n\ndefault allow := false\n\n" + src
+			if !strings.HasPrefix(src, "package ") {
+				src = "package mcp.authz\n\ndefault allow := false\n\n" + src
+			}
 			if _, err := policy.FromFiles(t.Context(), map[string][]byte{"fragment.rego": []byte(src)}, policy.Options{}); err != nil {
 				t.Errorf("%s: %v\n%s", page, err, src)
 			}
