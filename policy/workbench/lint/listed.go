@@ -24,7 +24,7 @@ func (c *checker) listed(ctx context.Context) error {
 			}
 			it := item{server: server, tool: tool, schema: readSchema(c.Catalogue.Servers[server][tool])}
 			for _, e := range entries {
-				if e.soft || e.response {
+				if e.soft || e.response || e.advisory {
 					continue
 				}
 				left, err := c.Remains(ctx, e.query, q)

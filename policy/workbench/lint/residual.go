@@ -23,12 +23,13 @@ type entry struct {
 	query    ast.Body
 	soft     bool // it does not allow: what it names may be there to keep out
 	response bool // it decides results
+	advisory bool // it is not enforced yet
 }
 
-// entries are the rules of the policies that decide.
+// entries are the rules of the policies that decide, and those that are to.
 func (c *checker) entries() ([]entry, error) {
 	var out []entry
-	for _, pkg := range []string{"data.mcp.authz.", "data.mcp.response."} {
+	for _, pkg := range []string{"data.mcp.authz.", "data.mcp.authz.advisory_", "data.mcp.response."} {
 		for name, query := range map[string]string{"allow": "allow = true", "deny": "deny[_]", "obligations": "obligations[_]"} {
 			if len(c.Compiler().GetRulesWithPrefix(ast.MustParseRef(pkg+name))) == 0 {
 				continue
@@ -40,7 +41,7 @@ func (c *checker) entries() ([]entry, error) {
 			if err != nil {
 				return nil, fmt.Errorf("compile the question %s: %w", pkg+query, err)
 			}
-			out = append(out, entry{body, name != "allow", pkg == "data.mcp.response."})
+			out = append(out, entry{body, name != "allow", pkg == "data.mcp.response.", strings.HasSuffix(pkg, ".advisory_")})
 		}
 	}
 	return out, nil
