@@ -155,6 +155,17 @@ func suggestionText(s *workbench.Suggestion) string {
 	if s.Unforeseen > 0 {
 		fmt.Fprintf(&b, "no rule allowed %d of these calls, and none denied them: they went through since nothing was enforced\n", s.Unforeseen)
 	}
+	counted(&b, "the arguments of some are not known:", s.Unread)
+	n := 0
+	for _, p := range s.Permits {
+		if p.Arguments != nil {
+			continue
+		}
+		if n++; n == 1 {
+			fmt.Fprintf(&b, "ANY ARGUMENTS are allowed, since those of fewer than %d calls are known:\n", s.MinSupport)
+		}
+		fmt.Fprintf(&b, "  %8d  %s: %s.%s\n", p.WithArguments, plain(strings.Join(p.Roles, " and ")), plain(p.Server), plain(p.Tool))
+	}
 	b.WriteString(leftOut(s))
 	for i, f := range s.Few {
 		if i == 0 {

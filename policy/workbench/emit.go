@@ -78,11 +78,11 @@ func (s *Suggestion) header() string {
 		line("")
 		line("%s: %s.%s (%d calls)", strings.Join(p.Roles, " and "), p.Server, p.Tool, p.Calls)
 		if p.Arguments == nil {
-			line("  any arguments: those of %d calls were recorded, and %d are needed", p.WithArguments, s.MinSupport)
+			line("  any arguments: those of %d calls are known, and %d are needed", p.WithArguments, s.MinSupport)
 			continue
 		}
 		if n := p.Calls - p.WithArguments; n > 0 {
-			line("  the arguments of %d calls were not recorded and may be others", n)
+			line("  the arguments of %d calls are not known and may be others", n)
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.Arguments)) {
 			need := "optional"

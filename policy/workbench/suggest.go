@@ -63,6 +63,7 @@ type Suggestion struct {
 	MinSupport int               `json:"min_support"`
 	Learned    int               `json:"learned"`    // calls
 	Unforeseen int               `json:"unforeseen"` // calls among them that no rule allowed, and that went through since nothing was enforced
+	Unread     map[string]int    `json:"unread"`     // calls among them whose arguments are not known, by why
 	LeftOut    map[string]int    `json:"left_out"`   // records of the window from which nothing was learned, by why
 	Flagged    map[string]int    `json:"flagged"`    // tasks that were left out as a whole, by why
 	Permits    []*Permit         `json:"permits"`
@@ -77,7 +78,7 @@ func (s Suggest) Run(ctx context.Context, log Log) (*Suggestion, error) {
 	s.MinSupport = cmp.Or(s.MinSupport, 20)
 	s.Window = cmp.Or(s.Window, 30*24*time.Hour)
 	l := &learner{Suggest: s, tainted: tainted{map[string]string{}, map[string]string{}}, spoiled: map[string]bool{}, used: map[string]*use{},
-		seenTools: map[CatalogueTool]bool{}, seenRoles: map[string]bool{}, anyUse: map[Unused]bool{}, out: &Suggestion{MinSupport: s.MinSupport, LeftOut: map[string]int{}, Flagged: map[string]int{}, Few: []Few{}, Unused: []Unused{}}}
+		seenTools: map[CatalogueTool]bool{}, seenRoles: map[string]bool{}, anyUse: map[Unused]bool{}, out: &Suggestion{MinSupport: s.MinSupport, Unread: map[string]int{}, LeftOut: map[string]int{}, Flagged: map[string]int{}, Few: []Few{}, Unused: []Unused{}}}
 	for _, pass := range []func(*Recorded){l.look, l.learn} {
 		for entry, err := range log {
 			if err == nil {
@@ -187,6 +188,7 @@ func (l *learner) learn(r *Recorded) {
 	}
 	args, ok := r.arguments()
 	if !ok {
+		l.out.Unread[cmp.Or(r.Missing, "they could not be read")]++
 		return
 	}
 	u.withArgs++

@@ -268,8 +268,11 @@ func TestSuggestWithoutInputsLearnsToolsOnly(t *testing.T) {
 		rs = append(rs, r)
 	}
 	got := suggest(t, Suggest{}, rs...)
-	if p := got.Permits[0]; p.Arguments != nil || !strings.Contains(string(got.Files["authz.rego"]), "any arguments: those of 0 calls were recorded, and 20 are needed") {
+	if p := got.Permits[0]; p.Arguments != nil || !strings.Contains(string(got.Files["authz.rego"]), "any arguments: those of 0 calls are known, and 20 are needed") {
 		t.Errorf("permit %+v\n%s\nwant any arguments, and the header to say why", p, got.Files["authz.rego"])
+	}
+	if got.Unread[MissingInput] != 25 {
+		t.Errorf("unread %v; want the 25 calls", got.Unread)
 	}
 }
 
