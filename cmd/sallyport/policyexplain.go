@@ -20,7 +20,7 @@ func (a *app) newPolicyExplain() *cobra.Command {
 			"ID is that of a recorded decision; its beginning is enough. Where the record holds the input\n" +
 			"(audit.inputs) it is decided once more; else this says what the record has, and what the roles\n" +
 			"may do with the tool. A refusal that was not the policy's is told from one that was.\n\n" +
-			"--input names a JSON document as `policy schema` describes it; - is standard input. Where\n" +
+			"--input names a JSON document as docs/policy.md (Input) describes it; - is standard input. Where\n" +
 			"it gives no request.time, it is now. Exits 3 when the decision is a refusal."}
 	input := cmd.Flags().String("input", "", "explain the decision about the question in `FILE`")
 	dir := cmd.Flags().String("policies", "", "policy directory `DIR`; default: that of the configuration, or ./policies")
