@@ -298,8 +298,8 @@ func (u *use) permit(support int) *Permit {
 	return p
 }
 
-// unused lists what the present policy allows, with some arguments, to roles that were seen, and
-// what nobody with the role did.
+// unused lists what the present policy allows, with some arguments, to roles that it names or that were
+// seen, and what nobody with the role did.
 func (l *learner) unused(ctx context.Context) error {
 	if l.Present == nil {
 		return nil
@@ -310,6 +310,9 @@ func (l *learner) unused(ctx context.Context) error {
 	unknown := []string{"input.subject.id", "input.subject.client", "input.subject.issuer", "input.subject.actors", "input.subject.claims", "input.subject.proof",
 		"input.subject.measured", "input.grant", "input.server.labels", "input.tool.title", "input.tool.annotations", "input.tool.labels", "input.tool.digest",
 		"input.tool.pinned", "input.tool.reviewed", "input.arguments", "input.flow", "input.request"}
+	for _, role := range l.Present.Roles() {
+		l.seenRoles[role] = true
+	}
 	for _, role := range slices.Sorted(maps.Keys(l.seenRoles)) {
 		for tool := range l.seenTools {
 			if l.anyUse[Unused{role, tool.Server, tool.Name}] {

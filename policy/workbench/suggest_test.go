@@ -329,9 +329,10 @@ func TestSuggestionHoldsOddNames(t *testing.T) {
 }
 
 func TestSuggestListsWhatNobodyUses(t *testing.T) {
-	present := generation(t, "package mcp.authz\n\nallow if {\n\t\"reader\" in input.subject.roles\n\tinput.tool.name in {\"read_file\", \"write_file\"}\n}\n\nallow if input.tool.name == \"pay\"\n", 0)
+	present := generation(t, "package mcp.authz\n\nallow if {\n\t\"reader\" in input.subject.roles\n\tinput.tool.name in {\"read_file\", \"write_file\"}\n}\n\nallow if input.tool.name == \"pay\"\n"+
+		"\nallow if {\n\t\"nobody-came\" in input.subject.roles\n\tinput.tool.name == \"delete\"\n}\n", 0)
 	got := suggest(t, Suggest{Present: present, Catalogue: []CatalogueTool{{"files", "write_file"}, {"files", "delete"}}}, month(t)...)
-	want := []Unused{{"clerk", "", ""}, {"reader", "bank", "pay"}, {"reader", "files", "write_file"}}[1:]
+	want := []Unused{{"nobody-came", "bank", "pay"}, {"nobody-came", "files", "delete"}, {"reader", "bank", "pay"}, {"reader", "files", "write_file"}}
 	if diff := cmp.Diff(want, got.Unused); diff != "" {
 		t.Errorf("unused (-want +got):\n%s", diff)
 	}
