@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 )
 
@@ -14,6 +15,13 @@ type lineReader struct {
 	start, end int   // of what is read and not given
 	offset     int64 // of the next line, from where reading began
 }
+
+// maxLine bounds a line, in bytes: more than any record, whose arguments are at most one request. A
+// longer one is no record, and a small file can be a very long line once it is unpacked.
+const maxLine = 512 << 20
+
+// errLongLine is of a line that is no record of ours.
+var errLongLine = fmt.Errorf("a line of more than %d bytes, which is no record", maxLine)
 
 // newLineReader reads r in pieces of a size, until a line needs more.
 func newLineReader(r io.Reader, size int64) *lineReader {
@@ -36,6 +44,9 @@ func (l *lineReader) next() ([]byte, error) {
 			l.start, l.end = 0, l.end-l.start
 		}
 		searched = l.end
+		if l.end >= maxLine {
+			return nil, errLongLine
+		}
 		if l.end == len(l.buf) {
 			l.buf = append(l.buf, make([]byte, len(l.buf))...)
 		}

@@ -40,7 +40,7 @@ func (p *prunedSegment) part() part {
 // prunes reads what was pruned, in order. Without the signature of the log's key, a missing
 // segment is missing.
 func (v *verification) prunes() ([]prunedSegment, error) {
-	data, err := os.ReadFile(filepath.Join(v.dir, prunedName))
+	data, err := readPlain(filepath.Join(v.dir, prunedName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

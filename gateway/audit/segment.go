@@ -54,6 +54,9 @@ func segments(dir string) ([]segment, error) {
 			continue
 		}
 		s := segment{path: filepath.Join(dir, e.Name()), name: e.Name(), first: first, size: e.Size(), damaged: damaged, packed: packed}
+		if err := plain(s.path, e); err != nil {
+			return nil, err
+		}
 		if err := private(s.path, e, 0o600); err != nil {
 			return nil, err
 		}
@@ -67,6 +70,37 @@ func segments(dir string) ([]segment, error) {
 		}
 		return s.packed && s.name == plain+packedSuffix // which sorts behind
 	}), nil
+}
+
+// plain refuses what is no file of its own: reading a pipe would wait for ever, and what a link leads to
+// is not in the directory that is looked at.
+func plain(path string, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no plain file (%s): somebody has put it there; move it away", path, info.Mode().Type())
+	}
+	return nil
+}
+
+// openPlain opens a plain file to be read.
+func openPlain(path string) (*os.File, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := plain(path, info); err != nil {
+		return nil, err
+	}
+	return os.Open(path)
+}
+
+// readPlain reads a plain file.
+func readPlain(path string) ([]byte, error) {
+	f, err := openPlain(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(f)
+	return data, errors.Join(err, f.Close())
 }
 
 // steadyDir lists a directory until two lists agree: one alone may have neither the old nor the

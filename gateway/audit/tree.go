@@ -36,7 +36,7 @@ func OpenTree(dir string) (*Tree, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, newestName)
-	signed, err := os.ReadFile(path)
+	signed, err := readPlain(path)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
@@ -47,7 +47,7 @@ func OpenTree(dir string) (*Tree, error) {
 	if t.Segments, err = readIndex(dir); err != nil {
 		return nil, err
 	}
-	if t.hashes, err = os.Open(filepath.Join(dir, treeName, hashesName)); err != nil {
+	if t.hashes, err = openPlain(filepath.Join(dir, treeName, hashesName)); err != nil {
 		return nil, fmt.Errorf("open tree: %w", err)
 	}
 	return t, nil
@@ -89,7 +89,7 @@ func (h hashFile) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 // readIndex reads where the leaves of each segment begin. A line that a crash has cut, and what
 // follows it, does not count: the start that comes next writes it anew.
 func readIndex(dir string) ([]TreeStart, error) {
-	data, err := os.ReadFile(filepath.Join(dir, treeName, indexName))
+	data, err := readPlain(filepath.Join(dir, treeName, indexName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -110,7 +110,7 @@ func (v *verification) readPart(p *part) reading {
 
 // storedLeaves reads the stored hashes of leaves.
 func (v *verification) storedLeaves(from, to int64) ([]tlog.Hash, error) {
-	f, err := os.Open(filepath.Join(v.dir, treeName, hashesName))
+	f, err := openPlain(filepath.Join(v.dir, treeName, hashesName))
 	if err != nil {
 		return nil, err
 	}

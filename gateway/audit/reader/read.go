@@ -108,14 +108,21 @@ func (s segment) lines(o Options, yield func(Entry, error) bool) bool {
 	}
 }
 
+// maxLine bounds a line, in bytes, as it is bounded where the record is verified.
+const maxLine = 512 << 20
+
 // readLine returns the next line without its newline; it is good until the next call. The error is
 // io.EOF where there was no newline.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	line, err := r.ReadSlice('\n')
-	if errors.Is(err, bufio.ErrBufferFull) {
-		long := bytes.Clone(line)
-		line, err = r.ReadBytes('\n')
-		line = append(long, line...)
+	for long := []byte(nil); errors.Is(err, bufio.ErrBufferFull) || long != nil; {
+		if long = append(long, line...); len(long) > maxLine {
+			return nil, fmt.Errorf("a line of more than %d bytes, which is no record", maxLine)
+		}
+		if line = long; !errors.Is(err, bufio.ErrBufferFull) {
+			break
+		}
+		line, err = r.ReadSlice('\n')
 	}
 	if err != nil {
 		return line, err

@@ -42,6 +42,9 @@ func segments(dir string) ([]segment, error) {
 		}
 		for _, e := range entries {
 			if s, ok := parse(e.Name()); ok {
+				if !e.Type().IsRegular() { // a pipe would never end
+					return nil, fmt.Errorf("%s is no plain file (%s): somebody has put it there; move it away", filepath.Join(dir, s.name), e.Type())
+				}
 				s.dir = dir
 				out = append(out, s)
 			}
