@@ -17,6 +17,10 @@ import (
 // Definition identifies what a reference below data means: the rules that it names and all that they
 // refer to, or the data. Two policies in which a reference has the same definition mean the same by it.
 func (g *Generation) Definition(ctx context.Context, ref ast.Ref) (string, error) {
+	return g.definition(ctx, ref, g.compiler.GetRulesWithPrefix(ref.GroundPrefix()))
+}
+
+func (g *Generation) definition(ctx context.Context, ref ast.Ref, of []*ast.Rule) (string, error) {
 	var rules []*ast.Rule
 	seen := map[*ast.Rule]bool{}
 	var follow func(list []*ast.Rule)
@@ -34,7 +38,7 @@ func (g *Generation) Definition(ctx context.Context, ref ast.Ref) (string, error
 			}
 		}
 	}
-	follow(g.compiler.GetRulesWithPrefix(ref.GroundPrefix()))
+	follow(of)
 	data := len(rules) == 0 || g.hasData(ctx, ref)
 	var texts []string
 	for _, r := range rules {
@@ -51,6 +55,19 @@ func (g *Generation) Definition(ctx context.Context, ref ast.Ref) (string, error
 	}
 	sum := sha256.Sum256([]byte(strings.Join(texts, "\x00")))
 	return hex.EncodeToString(sum[:]), nil
+}
+
+// Definitions identifies each of the rules of a reference by itself, with all that it refers to.
+func (g *Generation) Definitions(ctx context.Context, ref ast.Ref) ([]string, error) {
+	var out []string
+	for _, r := range g.compiler.GetRulesWithPrefix(ref) {
+		one, err := g.definition(ctx, ref, []*ast.Rule{r})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
 }
 
 // readsData reports whether a rule names data, be it that rules stand beside it.

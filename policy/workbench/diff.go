@@ -174,8 +174,29 @@ func scopes(ctx context.Context, was, now *policy.Generation) ([]Scope, error) {
 		}
 		out = append(out, housekeeping(ctx, was, now))
 	}
+	imposed, err := imposing(ctx, was, now)
+	if err != nil {
+		return nil, err
+	}
 	more, err := others(ctx, was, now)
-	return append(out, more...), err
+	return append(append(out, imposed), more...), err
+}
+
+// imposing compares the obligations as a whole. Less of them is more access: a call that had to be
+// approved, or an answer that was redacted. What is only added narrows; of anything else it cannot be
+// told.
+func imposing(ctx context.Context, was, now *policy.Generation) (Scope, error) {
+	var rules [2][]string
+	for i, g := range []*policy.Generation{was, now} {
+		var err error
+		if rules[i], err = g.Definitions(ctx, ast.MustParseRef("data.mcp.authz.obligations")); err != nil {
+			return Scope{}, err
+		}
+	}
+	kept := func(a, b []string) bool {
+		return !slices.ContainsFunc(a, func(rule string) bool { return !slices.Contains(b, rule) })
+	}
+	return Scope{"obligations", scopeChange(kept(rules[0], rules[1]), kept(rules[1], rules[0]))}, nil
 }
 
 func scope(ctx context.Context, was, now *policy.Generation, name string, q policy.Question) (Scope, error) {

@@ -205,3 +205,29 @@ Recorded decisions: 1 of 4 differ
 		t.Error(err)
 	}
 }
+
+// An obligation less is more access: a call that had to be approved, an answer that was masked.
+func TestAnObligationThatIsDroppedIsNewAccess(t *testing.T) {
+	const allow = "allow if input.action in {\"resources/read\", \"tools/call\"}\n\n"
+	const approve = "obligations contains {\"type\": \"require_approval\", \"by\": \"boss\"} if input.action == \"resources/read\"\n\n"
+	const redact = "obligations contains {\"type\": \"redact\", \"what\": \"secrets\"}\n"
+	for _, tt := range []struct {
+		name     string
+		old, new string
+		unclear  bool
+	}{
+		{"dropped", allow + approve + redact, allow + redact, true},
+		{"dropped, the last", allow + approve, allow, true},
+		{"another condition", allow + approve, allow + strings.Replace(approve, "resources/read", "resources/list", 1), true},
+		{"added", allow + redact, allow + approve + redact, false},
+		{"in another order", allow + approve + redact, allow + redact + "\n" + approve, false},
+	} {
+		d, err := Diff(t.Context(), load(t, tt.old), load(t, tt.new), []string{"reader"}, []Tool{{Server: "files", Name: "read_file"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Unclear() != tt.unclear {
+			t.Errorf("%s: cannot be told: %v; want %v: %+v", tt.name, d.Unclear(), tt.unclear, d.Scopes)
+		}
+	}
+}
