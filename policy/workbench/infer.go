@@ -101,22 +101,56 @@ func (s *seen) inferText(r *Rule, support int) {
 			distinct++
 		}
 	}
+	below, rare, confined := s.directories()
 	few := s.values != nil && (s.texts < support || distinct <= mostEnum && s.texts >= 2*distinct)
-	if s.roots != nil && s.texts >= support {
+	if confined && s.texts >= support {
 		few = s.values != nil && distinct <= mostPaths
 	}
 	switch {
 	case few:
 		r.values(s, '"')
-	case s.roots != nil:
-		for _, first := range slices.Sorted(maps.Keys(s.roots)) {
-			r.Below = append(r.Below, "/"+strings.Join(s.roots[first], "/")+"/")
-		}
+	case confined:
+		r.Below = below
 		r.words = append(r.words, "a path below "+strings.Join(r.Below, ", "))
+		r.exactly(rare)
 	case s.values != nil:
 		r.free("string", fmt.Sprintf("a text, free: %d different ones in %d", distinct, s.texts))
 	default:
 		r.free("string", fmt.Sprintf("a text, free: more than %d different ones in %d", mostDistinct, s.texts))
+	}
+}
+
+// directories are those that nearly all texts are paths below, and the texts that are not. ok is false
+// where the texts are not so.
+func (s *seen) directories() (below, rare []string, ok bool) {
+	if s.roots == nil || s.plain.n > 0 && !s.plain.rare(s.texts) {
+		return nil, nil, false
+	}
+	rare = slices.Collect(maps.Keys(s.plain.texts))
+	for _, first := range slices.Sorted(maps.Keys(s.roots)) {
+		if r := s.roots[first]; r.rare(s.texts) {
+			rare = append(rare, slices.Collect(maps.Keys(r.texts))...)
+		} else {
+			below = append(below, "/"+strings.Join(r.segments, "/")+"/")
+		}
+	}
+	slices.Sort(rare)
+	return below, rare, len(below) > 0 && len(below) <= mostRoots
+}
+
+// exactly adds texts as they were seen.
+func (r *Rule) exactly(texts []string) {
+	var words []string
+	for _, t := range texts {
+		raw, err := marshal(t)
+		if err != nil {
+			continue // no text of a JSON document is like this
+		}
+		r.Values = append(r.Values, raw)
+		words = append(words, string(raw))
+	}
+	if len(words) > 0 {
+		r.words = append(r.words, "exactly, since it was seen rarely (is it meant?), "+strings.Join(words, ", "))
 	}
 }
 

@@ -15,6 +15,15 @@ const mostDistinct = 256
 // mostRoots is how many directories one argument may be confined to; what is spread wider is free.
 const mostRoots = 5
 
+// What was seen more rarely than once in rareIn times, or fewer than rareBelow times, is learned as it
+// was and says nothing about others: one call, made by an attacker in the weeks that are learned from,
+// must not open a directory or make an argument free.
+const (
+	rareIn    = 10
+	rareBelow = 3
+	mostRare  = 64 // directories, and texts of one of them, that are looked at
+)
+
 // seen is what was seen of one argument, or of the items of a list.
 type seen struct {
 	n        int
@@ -22,16 +31,40 @@ type seen struct {
 	types    map[string]bool
 	numbers  bool
 	min, max float64
-	whole    bool                // every number is an integer
-	odd      bool                // a number that float64 does not hold
-	texts    int                 // strings, not distinct
-	roots    map[string][]string // of absolute paths: common segments, by the first one; nil where a text is none
-	items    *seen               // of lists
-	longest  int                 // items of the longest list
+	whole    bool             // every number is an integer
+	odd      bool             // a number that float64 does not hold
+	texts    int              // strings, not distinct
+	roots    map[string]*root // of absolute paths, by their first segment; nil once there are too many
+	plain    root             // texts that are no such path
+	items    *seen            // of lists
+	longest  int              // items of the longest list
 }
 
+// root is what was seen of texts of one kind.
+type root struct {
+	n        int
+	segments []string        // that they have in common
+	texts    map[string]bool // nil once there are too many
+}
+
+func (r *root) add(text string) {
+	r.n++
+	if r.texts == nil && r.n == 1 {
+		r.texts = map[string]bool{}
+	}
+	if r.texts == nil {
+		return
+	}
+	if r.texts[text] = true; len(r.texts) > mostRare {
+		r.texts = nil
+	}
+}
+
+// rare reports whether they are too few of all to say anything about others.
+func (r *root) rare(of int) bool { return r.texts != nil && (r.n < rareBelow || r.n*rareIn < of) }
+
 func newSeen() *seen {
-	return &seen{values: map[string]json.RawMessage{}, types: map[string]bool{}, roots: map[string][]string{}, whole: true, min: math.Inf(1), max: math.Inf(-1)}
+	return &seen{values: map[string]json.RawMessage{}, types: map[string]bool{}, roots: map[string]*root{}, whole: true, min: math.Inf(1), max: math.Inf(-1)}
 }
 
 // add notes one value. v is decoded with numbers as they are.
@@ -89,28 +122,31 @@ func (s *seen) number(v json.Number) {
 	s.whole = s.whole && f == math.Trunc(f)
 }
 
-// path keeps what absolute paths have in common. The first text that is none ends it.
+// path keeps what absolute paths have in common, and apart from them the texts that are none.
 func (s *seen) path(text string) {
 	segments := plainSegments(text)
-	if s.roots == nil || segments == nil {
-		s.roots = nil
+	if segments == nil {
+		s.plain.add(text)
 		return
 	}
-	first := segments[0]
-	known, ok := s.roots[first]
-	if !ok {
-		if len(s.roots) >= mostRoots {
+	if s.roots == nil {
+		return
+	}
+	known := s.roots[segments[0]]
+	if known == nil {
+		if len(s.roots) >= mostRare {
 			s.roots = nil
 			return
 		}
-		s.roots[first] = segments
-		return
+		known = &root{segments: segments}
+		s.roots[segments[0]] = known
 	}
+	known.add(text)
 	n := 0
-	for n < len(known) && n < len(segments) && known[n] == segments[n] {
+	for n < len(known.segments) && n < len(segments) && known.segments[n] == segments[n] {
 		n++
 	}
-	s.roots[first] = known[:n]
+	known.segments = known.segments[:n]
 }
 
 // plainSegments splits an absolute path that everybody reads alike; nil for any other text.

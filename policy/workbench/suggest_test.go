@@ -359,3 +359,28 @@ func TestSuggestionHoldsNoFreeTexts(t *testing.T) {
 		}
 	}
 }
+
+// One call of another kind, by whoever made it, must not widen what all others were.
+func TestSuggestIsNotWidenedByAStrayCall(t *testing.T) {
+	for _, stray := range []string{"/etc/passwd", "zz", "../x", "/a/1", "/srv\\x"} {
+		var rs []Recorded
+		for i := range 40 {
+			rs = append(rs, called(t, i, "reader", "files", "read_file", fmt.Sprintf(`{"path":"/srv/docs/%d"}`, i)))
+		}
+		raw, err := json.Marshal(map[string]string{"path": stray})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Suggest{}.Run(t.Context(), logOf(append(rs, called(t, 41, "reader", "files", "read_file", string(raw)))...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rule := got.Permits[0].Arguments["path"]
+		if !slices.Equal(rule.Below, []string{"/srv/docs/"}) || len(rule.Types) > 0 || len(rule.Values) != 1 {
+			t.Errorf("%q among 40 below /srv/docs: learned as %s; want below /srv/docs/ and that text alone", stray, rule)
+		}
+		if !strings.Contains(rule.String(), "seen rarely") {
+			t.Errorf("%s: does not say that it was seen rarely", rule)
+		}
+	}
+}
