@@ -64,15 +64,23 @@ func (a *app) matrix(ctx context.Context, g *policy.Generation, roles []string, 
 	if err != nil {
 		return nil, err
 	}
-	if len(roles) == 0 {
+	asked := len(roles) > 0
+	if !asked {
 		if roles, err = a.roles(ctx, g); err != nil {
 			return nil, err
 		}
 	}
-	if len(roles) == 0 {
+	switch {
+	case len(roles) == 0:
 		roles = []string{workbench.AnyRole}
+	case !asked:
+		roles = append(roles, workbench.OtherRole)
 	}
-	return workbench.NewMatrix(ctx, g, roles, tools)
+	m, err := workbench.NewMatrix(ctx, g, roles, tools)
+	if err != nil || asked {
+		return m, err
+	}
+	return m.Without(workbench.OtherRole), nil
 }
 
 // installation is the configuration, where one is named; else nil.

@@ -36,13 +36,19 @@ func (t Tool) String() string {
 const (
 	anyTool = "(any tool)"
 	AnyRole = "(any role)"
+	// OtherRole is a role that neither the policies nor the configuration name: what a rule that only
+	// excludes some role allows is allowed to all such.
+	OtherRole = "(any other role)"
 )
 
 // input is the question about a call of the tool by a caller with one role.
 func (t Tool) input(role string) *policy.Input {
 	subject := &policy.Subject{Roles: []string{role}}
-	if role == AnyRole {
+	switch role {
+	case AnyRole:
 		subject = nil
+	case OtherRole: // a text that no policy compares with
+		subject = &policy.Subject{Roles: []string{"\x00" + OtherRole}}
 	}
 	return &policy.Input{Subject: subject, Action: "tools/call", Server: t.Server, ServerLabels: t.ServerLabels,
 		Tool: &policy.Tool{Name: t.Name, Title: t.Title, Annotations: t.Annotations, Labels: t.Labels}}

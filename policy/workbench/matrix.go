@@ -95,6 +95,24 @@ func NewCell(ctx context.Context, g *policy.Generation, role string, t Tool) (Ce
 	return c, nil
 }
 
+// Without is the matrix without a role that may do nothing; with a role that may do anything it is m.
+func (m *Matrix) Without(role string) *Matrix {
+	at := slices.Index(m.Roles, role)
+	if at < 0 {
+		return m
+	}
+	out := &Matrix{Revision: m.Revision, Roles: slices.Delete(slices.Clone(m.Roles), at, at+1), Tools: m.Tools, Cells: []Cell{}}
+	for i, c := range m.Cells {
+		switch {
+		case i%len(m.Roles) != at:
+			out.Cells = append(out.Cells, c)
+		case c.Access != Never:
+			return m
+		}
+	}
+	return out
+}
+
 // Cell returns what is said of one role and one tool.
 func (m *Matrix) Cell(tool, role int) *Cell { return &m.Cells[tool*len(m.Roles)+role] }
 

@@ -3,10 +3,13 @@ package workbench
 import (
 	"encoding/csv"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sallyport/policy"
 )
 
 const office = `
@@ -174,6 +177,25 @@ func TestNamesDoNotSteerATerminal(t *testing.T) {
 		}
 		if strings.ContainsAny(b.String(), "\x1b\x07\u202e") {
 			t.Errorf("%s: %q", name, b.String())
+		}
+	}
+}
+
+// A rule that only excludes a role allows everybody else, who is in no list of roles.
+func TestWhoIsNotNamedHasAColumn(t *testing.T) {
+	open := load(t, "allow if not \"intern\" in input.subject.roles")
+	closed := load(t, "allow if \"reader\" in input.subject.roles")
+	tools := []Tool{{Server: "files", Name: "read_file"}}
+	for _, tt := range []struct {
+		g    *policy.Generation
+		want []string
+	}{{open, []string{"intern", OtherRole}}, {closed, []string{"intern"}}} {
+		m, err := NewMatrix(t.Context(), tt.g, []string{"intern", OtherRole}, tools)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m = m.Without(OtherRole); !slices.Equal(m.Roles, tt.want) || len(m.Cells) != len(tt.want) || m.Cell(0, 0).Access != Never {
+			t.Errorf("roles %q, cells %+v; want %q, and never for the intern", m.Roles, m.Cells, tt.want)
 		}
 	}
 }
