@@ -229,7 +229,7 @@ func verdict(first, last *audit.Record) string {
 	case advisedAgainst(first):
 		word = "allowed, and would not be were all rules enforced"
 	}
-	if last.Code != "" && (last.Code != "ok" || last.Phase != audit.PhaseDecision) {
+	if last.Code != "" && last.Code != word && (last.Code != "ok" || last.Phase != audit.PhaseDecision) {
 		word += ", " + plain(last.Code)
 	}
 	if len(last.Reasons) > 0 {

@@ -32,6 +32,7 @@ type explained struct {
 // story is what the record says.
 type story struct {
 	Allow       bool              `json:"allow"` // it went upstream
+	Decision    string            `json:"decision"`
 	PolicyAllow *bool             `json:"policy_allow,omitempty"`
 	Code        string            `json:"code"`
 	Door        string            `json:"door,omitempty"` // who refused, where it was not the policy
@@ -102,7 +103,7 @@ func (a *app) explainRecorded(ctx context.Context, g *policy.Generation, log, id
 
 // tell reads the record's own story.
 func tell(first, last *audit.Record) story {
-	s := story{Allow: first.Phase == audit.PhaseDecision, PolicyAllow: first.PolicyAllow, Code: last.Code, Asked: what(first), Roles: first.Roles,
+	s := story{Allow: first.Phase == audit.PhaseDecision, Decision: first.Decision, PolicyAllow: first.PolicyAllow, Code: last.Code, Asked: what(first), Roles: first.Roles,
 		Subject: first.Subject, Reasons: last.Reasons, Rules: first.Rules, Obligations: first.Obligations, Revision: first.PolicyRevision, Detail: last.Detail}
 	if s.Code == "ok" || s.Code == "" {
 		return s
@@ -183,7 +184,11 @@ func (a *app) printExplained(x *explained) error {
 	if r.Allow {
 		word = "went through"
 	}
-	line("%s of %s: %s, %s by %s with the roles %s", x.ID, x.Time.Format(time.RFC3339), plain(r.Asked), word, orDash(plain(r.Subject)), orDash(plain(strings.Join(r.Roles, ", "))))
+	since := ""
+	if r.Decision == "would_deny" {
+		since = ", since what refuses it is not enforced"
+	}
+	line("%s of %s: %s, %s by %s with the roles %s%s", x.ID, x.Time.Format(time.RFC3339), plain(r.Asked), word, orDash(plain(r.Subject)), orDash(plain(strings.Join(r.Roles, ", "))), since)
 	if r.Code != "" && r.Code != "ok" {
 		line("code %s", plain(r.Code))
 	}
