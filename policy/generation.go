@@ -57,7 +57,9 @@ type Generation struct {
 	mask    *rego.PreparedEvalQuery // what is erased from inputs before they are recorded; nil: nothing
 	advice  *advice                 // what rules say that are not enforced; nil: there are none
 
-	asked sync.Map // name → the questions of Reach and Trace, prepared when they are first asked
+	asked sync.Map   // name → the questions of Reach and Trace, prepared when they are first asked
+	sets  sync.Mutex // held while the members of a set are asked for: see residualSet
+
 	named sync.Map // ref → *namedRule: the rules that grants have asked for, prepared
 
 	tracer topdown.QueryTracer // of tests that measure coverage; nil: nobody looks

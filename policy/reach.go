@@ -122,13 +122,21 @@ func (g *Generation) residualSet(ctx context.Context, name string, ask partialQu
 		return nil, nil, err
 	}
 	ask.namespace = "partial_" + name
+	// Copy propagation writes to the object that the answer is bound to, and that is a term of the
+	// compiled rule (OPA 1.22, ast.Transform below copypropagation.plugBindings). It writes what is
+	// there already, but another goroutine must not read it meanwhile.
+	g.sets.Lock()
+	defer g.sets.Unlock()
 	bodies, support, err := g.partialRun(ctx, body, ask)
 	if err != nil {
 		return nil, nil, err
 	}
 	out := make([]Then, 0, len(bodies))
 	for _, b := range bodies {
-		out = append(out, bound(b))
+		out = append(out, bound(b.Copy()))
+	}
+	for i, m := range support {
+		support[i] = m.Copy()
 	}
 	return out, support, nil
 }
