@@ -87,10 +87,10 @@ func CheckOutline(data []byte, lim Limits, scope *Scope, spans []Span) (Outline,
 	// One pass for the grammar, duplicates, UTF-8 and surrogates, by jsontext; one for the rules
 	// that are ours, which may then rely on the grammar.
 	w := walker{data: data, lim: lim, spans: spans, nul: mayHoldNUL(data)}
-	if q := (quick{data: data, depth: lim.Depth}); q.certain() {
-		w.outline = q.outline()
+	if outline, odd, ok := quickly(data, lim.Depth); ok {
+		w.outline = outline
 		// Depth and grammar are as they should be, and nothing else counts where names are free.
-		w.sound = !q.odd && !w.nul && lim.NumberLen >= shortNumber
+		w.sound = !odd && !w.nul && lim.NumberLen >= shortNumber
 	} else if !jsontext.Value(data).IsValid() {
 		return Outline{}, explain(data, lim)
 	}

@@ -1,18 +1,18 @@
 package strictjson
 
-import "unicode/utf8"
-
 // quick scans a document in one pass and is one-sided: what it accepts, jsontext accepts. It
 // gives up on what is rare (names with escapes, surrogates, objects of very many members), and
-// jsontext then decides, and finds the words for what is wrong.
+// jsontext then decides, and finds the words for what is wrong. It is used again ([quickly]), so
+// that its tables need not be cleared for each document.
 type quick struct {
 	data  []byte
 	names [128]Span // member names of the objects that are open
 	used  int       // of names
 	depth int       // that is allowed
 
-	marks marks
-	odd   bool // a number is long or has an exponent
+	marks  marks
+	shapes [shapeLevels]shape // of the newest object of each level
+	odd    bool               // a number is long or has an exponent
 }
 
 // maxQuickNames bounds the members of one object, whose names are compared pairwise.
@@ -31,10 +31,10 @@ func (q *quick) outline() Outline {
 }
 
 func (q *quick) space(i int) int {
-	for i < len(q.data) && (q.data[i] == ' ' || q.data[i] == '\n' || q.data[i] == '\t' || q.data[i] == '\r') {
-		i++
+	if i < len(q.data) && q.data[i] > ' ' {
+		return i // most of the time
 	}
-	return i
+	return space(q.data, i)
 }
 
 // value returns the index after the value at i, or -1.
@@ -71,37 +71,51 @@ func (q *quick) object(i, depth int) int {
 	if depth < 0 {
 		return -1
 	}
-	first := q.used
-	slot, mixed := q.marks.open(i-1, q.depth-depth)
-	if i = q.space(i); q.at(i) == '}' {
-		q.marks.close(slot, i+1, mixed)
-		return i + 1
+	level := q.depth - depth
+	first, was := q.used, q.shape(level)
+	slot, mixed := q.marks.open(i-1, level)
+	for n, alike := 0, was != nil; ; n++ {
+		if alike = alike && was.has(n) && q.again(i, &was.steps[n]); alike {
+			if !q.repeat(&was.steps[n], first) {
+				return -1
+			}
+			i += was.steps[n].width()
+		} else {
+			from, at := i, q.space(i)
+			switch c := q.at(at); {
+			case c == '}':
+				q.used = first
+				q.marks.close(slot, at+1, mixed)
+				return at + 1
+			case n > 0 && c != ',':
+				return -1
+			case n > 0:
+				at = q.space(at + 1)
+			}
+			if i = q.nameAt(at, first); i < 0 {
+				return -1
+			}
+			was.learn(n, step{Span{from, i}, q.names[q.used-1], !isFolded(q.names[q.used-1].Of(q.data))})
+		}
+		if i = q.value(i, depth); i < 0 {
+			return -1
+		}
 	}
-	for {
-		if q.at(i) != '"' {
-			return -1
-		}
-		end, escaped := q.text(i)
-		if end < 0 || escaped || !q.name(Span{i, end}, first) {
-			return -1
-		}
-		if i = q.space(end); q.at(i) != ':' {
-			return -1
-		}
-		if i = q.value(q.space(i+1), depth); i < 0 {
-			return -1
-		}
-		switch i = q.space(i); q.at(i) {
-		case ',':
-			i = q.space(i + 1)
-		case '}':
-			q.used = first
-			q.marks.close(slot, i+1, mixed)
-			return i + 1
-		default:
-			return -1
-		}
+}
+
+// nameAt notes the member name at i and returns where its value begins, or -1.
+func (q *quick) nameAt(i, first int) int {
+	if q.at(i) != '"' {
+		return -1
 	}
+	end, escaped := q.text(i)
+	if end < 0 || escaped || !q.name(Span{i, end}, first) {
+		return -1
+	}
+	if i = q.space(end); q.at(i) != ':' {
+		return -1
+	}
+	return q.space(i + 1)
 }
 
 // at returns the byte at i, or 0, which no rule accepts.
@@ -152,44 +166,6 @@ func (q *quick) array(i, depth int) int {
 			return -1
 		}
 	}
-}
-
-// ordinary bytes of a string need no look of their own.
-var ordinary = func() (t [256]bool) {
-	for c := 0x20; c < 0x80; c++ {
-		t[c] = c != '"' && c != '\\'
-	}
-	return t
-}()
-
-// text returns the index after the string whose quote is at i, or -1, and whether it has an
-// escape.
-func (q *quick) text(i int) (end int, escaped bool) {
-	start := i + 1
-	ascii := true
-	for i = start; i < len(q.data); i++ {
-		c := q.data[i]
-		switch {
-		case ordinary[c]:
-		case c == '"':
-			if !ascii && !utf8.Valid(q.data[start:i]) {
-				return -1, escaped
-			}
-			return i + 1, escaped
-		case c == '\\':
-			escaped = true
-			n := q.escape(i + 1)
-			if n == 0 {
-				return -1, true
-			}
-			i += n
-		case c >= utf8.RuneSelf:
-			ascii = false
-		default:
-			return -1, escaped // a control character
-		}
-	}
-	return -1, escaped
 }
 
 // escape returns the length of the escape after its backslash, or 0.

@@ -117,6 +117,6 @@ func FuzzQuick(f *testing.F) {
 }
 
 func certainly(data []byte, depth int) bool {
-	q := quick{data: data, depth: depth}
-	return q.certain()
+	_, _, ok := quickly(data, depth)
+	return ok
 }
