@@ -1,10 +1,11 @@
 package catalog
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"sallyport/internal/strictjson"
 )
 
 // cost bounds the work of the full validator, which visits a place of a value once for every
@@ -170,30 +171,4 @@ func measure(value []byte) (places, depth int) {
 }
 
 // stringEnd returns the index after the string whose opening quote is at i.
-func stringEnd(b []byte, i int) int {
-	const short = 16 // most strings end sooner than a call would pay for itself
-	i++
-	for most := min(len(b), i+short); i < most; i++ {
-		if b[i] == '"' {
-			return i + 1
-		}
-		if b[i] == '\\' {
-			break
-		}
-	}
-	for ; i < len(b); i++ {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			break
-		}
-		i += n
-		escapes := 0
-		for b[i-1-escapes] == '\\' { // ends at the opening quote
-			escapes++
-		}
-		if escapes%2 == 0 {
-			return i + 1
-		}
-	}
-	return len(b)
-}
+func stringEnd(b []byte, i int) int { return strictjson.StringEnd(b, i) }

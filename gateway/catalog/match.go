@@ -17,6 +17,9 @@ type matcher struct {
 	work     int
 	patterns int // what may still be spent on patterns, in instructions times bytes
 	outline  strictjson.Outline
+
+	level int // of objects that are open
+	rows  [rowLevels]row
 }
 
 // matches reports whether the value is certainly valid.
@@ -29,12 +32,17 @@ func (p *program) matches(data []byte, o strictjson.Outline) (ok bool) {
 			ok = false
 		}
 	}()
-	m := matcher{data: data, work: 8*len(data) + 4096, patterns: maxPatternWork, outline: o}
+	m := matchers.Get().(*matcher)
+	defer m.end()
+	m.begin(data, o)
 	end, all := m.value(space(data, 0), p)
 	return all && space(data, end) == len(data)
 }
 
 func space(b []byte, i int) int {
+	if i < len(b) && b[i] > ' ' {
+		return i // most of the time
+	}
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
 	}
@@ -67,15 +75,18 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 	case '"':
 		end = stringEnd(m.data, i)
 		return end, m.spend(end-i) && p.types&isString != 0 && m.text(m.data[i:end], p)
-	case 't', 'n':
+	case 't':
 		end = i + len("true")
-		return end, m.spend(end-i) && p.types&map[byte]typeSet{'t': isBoolean, 'n': isNull}[m.data[i]] != 0
+		return end, m.spend(end-i) && p.types&isBoolean != 0
 	case 'f':
 		end = i + len("false")
 		return end, m.spend(end-i) && p.types&isBoolean != 0
+	case 'n':
+		end = i + len("null")
+		return end, m.spend(end-i) && p.types&isNull != 0
 	}
-	end = numberEnd(m.data, i)
-	return end, m.spend(end-i) && p.number(m.data[i:end])
+	end, whole := numberEnd(m.data, i)
+	return end, m.spend(end-i) && p.number(m.data[i:end], whole)
 }
 
 // blank skips white space, and pays for it.
@@ -100,8 +111,10 @@ func (m *matcher) spend(n int) bool {
 
 // branch reports whether one of the programs matches the value at i.
 func (m *matcher) branch(i int, programs []*program) bool {
+	level := m.level
 	for _, p := range programs {
-		if _, ok := m.value(i, p); ok {
+		_, ok := m.value(i, p)
+		if m.level = level; ok {
 			return true
 		}
 		if m.work < 0 {
@@ -113,35 +126,53 @@ func (m *matcher) branch(i int, programs []*program) bool {
 
 func (m *matcher) object(i int, p *program) (end int, ok bool) {
 	var found uint64
-	n := 0
-	if i, ok = m.blank(i + 1); !ok {
-		return i, false
-	}
-	for ; m.data[i] != '}'; n++ {
-		end := stringEnd(m.data, i)
-		name := m.data[i+1 : end-1]
-		if bytes.IndexByte(name, '\\') >= 0 { // an escape could spell a name in another way
-			return i, false
+	row, n := m.row(p), 0
+	m.level++
+	i++
+	for alike := row != nil; ; n++ {
+		var known member
+		if alike = alike && n < row.used && m.again(i, row.steps[n].Span); alike {
+			known = row.steps[n].member
+			end = i + row.steps[n].End - row.steps[n].Start
+		} else {
+			at, closed := m.nextMember(i)
+			if closed {
+				m.level--
+				return at, m.spend(at-i+n) && found == p.required && p.size.admit(n)
+			}
+			name := stringEnd(m.data, at)
+			text := m.data[at+1 : name-1]
+			if bytes.IndexByte(text, '\\') >= 0 { // an escape could spell a name in another way
+				return i, false
+			}
+			known = p.members[string(text)]
+			end = space(m.data, space(m.data, name)+1)
+			row.learn(n, rowStep{strictjson.Span{Start: i, End: end}, known})
 		}
-		known := p.members[string(name)]
 		found |= known.bit
 		sub := p.rest
 		if known.property {
 			sub = known.value
 		}
-		from := i
-		i = space(m.data, space(m.data, end)+1)
-		if !m.spend(i - from) { // the name and the space around it
+		if !m.spend(end - i) { // the name and the space around it
 			return i, false
 		}
-		if i, ok = m.value(i, sub); !ok {
-			return i, false
-		}
-		if i, ok = m.next(i); !ok {
+		if i, ok = m.value(end, sub); !ok {
 			return i, false
 		}
 	}
-	return i + 1, m.spend(n) && found == p.required && p.size.admit(n)
+}
+
+// nextMember moves from the brace or the end of a value to the next name, or past the brace that
+// closes the object.
+func (m *matcher) nextMember(i int) (at int, closed bool) {
+	if i = space(m.data, i); m.data[i] == ',' {
+		i = space(m.data, i+1)
+	}
+	if m.data[i] == '}' {
+		return i + 1, true
+	}
+	return i, false
 }
 
 func (m *matcher) array(i int, p *program) (end int, ok bool) {
@@ -161,7 +192,7 @@ func (m *matcher) array(i int, p *program) (end int, ok bool) {
 }
 
 func (m *matcher) text(raw []byte, p *program) bool {
-	if p.texts == nil && p.pattern == nil && p.length == (bounds{0, -1}) {
+	if p.anyText {
 		return true
 	}
 	s := raw[1 : len(raw)-1]
@@ -186,9 +217,8 @@ func (m *matcher) text(raw []byte, p *program) bool {
 }
 
 // number accepts plain integers within bounds that are integers, and any number where there is
-// neither a bound nor a demand for an integer.
-func (p *program) number(raw []byte) bool {
-	whole := bytes.IndexByte(raw, '.') < 0 && bytes.IndexByte(raw, 'e') < 0 && bytes.IndexByte(raw, 'E') < 0
+// neither a bound nor a demand for an integer. whole says that raw has neither point nor exponent.
+func (p *program) number(raw []byte, whole bool) bool {
 	if !whole {
 		return p.types&isNumber != 0 && p.least == nil && p.most == nil
 	}
@@ -240,7 +270,7 @@ func (m *matcher) skip(i int) int {
 		case 'f':
 			i += len("false")
 		default:
-			i = numberEnd(m.data, i)
+			i, _ = numberEnd(m.data, i)
 		}
 		if depth == 0 {
 			return i
@@ -249,13 +279,17 @@ func (m *matcher) skip(i int) int {
 	return i
 }
 
-func numberEnd(b []byte, i int) int {
+// numberEnd returns where the number at i ends, and whether it has neither point nor exponent.
+func numberEnd(b []byte, i int) (end int, whole bool) {
+	whole = true
 	for i++; i < len(b); i++ {
 		switch c := b[i]; {
-		case '0' <= c && c <= '9', c == '.', c == 'e', c == 'E', c == '+', c == '-':
+		case '0' <= c && c <= '9':
+		case c == '.', c == 'e', c == 'E', c == '+', c == '-':
+			whole = false
 		default:
-			return i
+			return i, whole
 		}
 	}
-	return i
+	return i, whole
 }

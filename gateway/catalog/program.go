@@ -21,6 +21,7 @@ type program struct {
 	anyOf        []*program
 	texts        map[string]bool // the allowed strings; nil: any
 	pattern      *pattern
+	anyText      bool     // a string may be any: no rule above or below is about strings
 	length, size bounds   // of a string in code points; of an array or object
 	least, most  *big.Rat // inclusive; integers only
 }
@@ -178,6 +179,7 @@ func (p *programmer) values(n *jsonschema.Schema, out *program) bool {
 		}
 		out.pattern = re
 	}
+	out.anyText = out.texts == nil && out.pattern == nil && out.length == bounds{0, -1}
 	out.least, out.most = n.Minimum, n.Maximum
 	return (out.least == nil || out.least.IsInt()) && (out.most == nil || out.most.IsInt())
 }

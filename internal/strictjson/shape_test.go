@@ -131,3 +131,27 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// The end of a string is where jsontext finds it, however the escapes lie; and it is found in one
+// pass: looking for the quote again at each escape would take this test minutes.
+func TestStringEndsAtItsQuote(t *testing.T) {
+	for before := range 140 {
+		for _, tail := range []string{`"`, `\""`, `\\"`, `\\\""`, `\n\n\n"`, `\"\"\"\\"`, `\u0022"`} {
+			doc := `"` + strings.Repeat("a", before) + tail
+			for _, after := range []string{"", `,"b"`, strings.Repeat(`\"`, 40) + `"`} {
+				if got := StringEnd([]byte(doc+after), 0); got != len(doc) {
+					t.Errorf("%q ends at %d; want %d", doc+after, got, len(doc))
+				}
+			}
+		}
+	}
+	long := `"` + strings.Repeat(`\n`, 4<<20) + `"`
+	if got := StringEnd([]byte(long), 0); got != len(long) {
+		t.Errorf("the long one ends at %d; want %d", got, len(long))
+	}
+	for _, broken := range []string{`"`, `"\`, `"a\"`, `"` + strings.Repeat("a", 100), `"` + strings.Repeat("a", 100) + `\`} {
+		if got := StringEnd([]byte(broken), 0); got > len(broken) {
+			t.Errorf("%q ends at %d, beyond its end", broken, got)
+		}
+	}
+}

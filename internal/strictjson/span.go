@@ -186,26 +186,36 @@ func skipLiteral(data []byte, i int) int {
 	return i
 }
 
-// skipString returns the index after the string whose opening quote is at i.
+// StringEnd returns the index after the string whose opening quote is at i, in a document that has
+// passed [Check]; in another it may be any index up to the document's length.
+func StringEnd(data []byte, i int) int { return skipString(data, i) }
+
+// skipString is StringEnd.
 func skipString(data []byte, i int) int {
-	const short = 16 // most strings end sooner than a call would pay for itself
-	for j := i + 1; j < len(data) && j <= i+short && data[j] != '\\'; j++ {
-		if data[j] == '"' {
-			return j + 1
-		}
-	}
-	for start := i; ; {
-		j := bytes.IndexByte(data[min(i+1, len(data)):], '"')
-		if j < 0 {
-			return len(data)
-		}
-		i += 1 + j
-		n := 0
-		for k := i - 1; k > start && data[k] == '\\'; k-- {
-			n++
-		}
-		if n%2 == 0 {
+	const short = 64 // beyond, a call of what looks at many bytes at once pays for itself
+	start := i
+	i = plainText(data[:min(len(data), start+short)], start+1, top)
+	for ; i < len(data) && i < start+short; i = plainText(data[:min(len(data), start+short)], i+1, top) {
+		if data[i] == '"' {
 			return i + 1
 		}
+		if data[i] == '\\' {
+			i++
+		}
 	}
+	for quote := -1; i < len(data); {
+		if quote < i { // looked for once, however many escapes stand before it
+			n := bytes.IndexByte(data[i:], '"')
+			if n < 0 {
+				return len(data)
+			}
+			quote = i + n
+		}
+		slash := bytes.IndexByte(data[i:quote], '\\')
+		if slash < 0 {
+			return quote + 1
+		}
+		i += slash + 2
+	}
+	return len(data)
 }
