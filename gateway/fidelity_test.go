@@ -249,3 +249,16 @@ func TestNotificationsAreAcceptedWithoutABody(t *testing.T) {
 		t.Errorf("%d notifications went upstream; want 1", n)
 	}
 }
+
+// One request has one answer: a second would be another's to a client that had begun to wait for
+// something else under the same id.
+func TestSecondAnswerDoesNotPass(t *testing.T) {
+	f := newFixture(t)
+	first := `data: {"jsonrpc":"2.0","id":7,"result":{"content":[]}}` + "\n\n"
+	for _, second := range []string{first, `data: {"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"no"}}` + "\n\n", `data: {"jsonrpc":"2.0","error":{"code":1,"message":"no"}}` + "\n\n"} {
+		f.up.answer = func(context.Context, Outbound) (*Reply, error) { return sseReply(first + second), nil }
+		if w := f.post(f.reader, modernCall("ask", `{}`), modernHeaders("tools/call", "ask")...); w.Body.String() != first {
+			t.Errorf("client got %q; want the first answer alone", w.Body)
+		}
+	}
+}

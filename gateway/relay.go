@@ -55,6 +55,9 @@ func (r *relay) message(raw []byte) ([]byte, error) {
 	if !strictjson.Equal(reply.ID, r.msg.ID) && !(reply.Error != nil && reply.ID == nil) {
 		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: answer to another request", ErrGarbage))
 	}
+	if r.answered {
+		return nil, upstreamError(r.call.server.Name, fmt.Errorf("%w: a second answer", ErrGarbage))
+	}
 	out, err := r.response(reply)
 	r.answered = err == nil // of one that may not pass the client is told by an error
 	return out, err
