@@ -122,7 +122,8 @@ type Limits struct {
 	// Levels of nesting in JSON.
 	Depth int `yaml:"depth" env:"DEPTH" default:"64" min:"8" max:"512"`
 	// How long a server may be silent: before it answers, and between two pieces of an
-	// answer. Events reset it; streams that only listen have no such limit.
+	// answer. An answer, or an event, may take as long in all and a second more for each KiB.
+	// Events reset it; streams that only listen have no such limit.
 	CallTimeout Duration `yaml:"callTimeout" env:"CALL_TIMEOUT" default:"60s" min:"1s" max:"1h"`
 	// How long a client may take to send a request's body.
 	BodyTimeout Duration `yaml:"bodyTimeout" env:"BODY_TIMEOUT" default:"30s" min:"1s" max:"10m"`

@@ -25,11 +25,19 @@ func (x *exchange) Read(p []byte) (int, error) {
 		return 0, x.err
 	case len(p) == 0:
 		return 0, nil
-	case x.body != nil:
-		return x.readChunked(p)
-	default:
-		return x.readPlain(p)
 	}
+	n, err := x.readSome(p)
+	if x.events && n > 0 && x.ends.in(p[:n]) {
+		x.c.pace = pace{}
+	}
+	return n, err
+}
+
+func (x *exchange) readSome(p []byte) (int, error) {
+	if x.body != nil {
+		return x.readChunked(p)
+	}
+	return x.readPlain(p)
 }
 
 func (x *exchange) readPlain(p []byte) (int, error) {

@@ -32,7 +32,8 @@ type HTTPConfig struct {
 	// the TLS handshake together. Default 10 s.
 	ConnectTimeout time.Duration
 	// IdleTimeout is how long the server may be silent: until the first byte of its reply,
-	// from there to the end of the header, and then from one piece of the body to the next.
+	// from there to the end of the header, and then from one piece of the body to the next. A
+	// body, or an event of a stream, may take as long in all and a second more for each KiB.
 	// It also bounds how long the server may leave the request unread. After the header it
 	// does not apply to requests whose reply is a stream. Default 60 s.
 	IdleTimeout time.Duration

@@ -23,6 +23,7 @@ type conn struct {
 	br    *bufio.Reader
 	idle  time.Duration // the server's longest silence
 	wait  time.Duration // deadline of each read from here on; 0 leaves the deadline as it is
+	pace  pace          // of what is read while wait bounds it
 	ioErr error         // the first error of a read, to tell it from a parser's
 	began bool          // a byte of the reply has come
 
@@ -73,9 +74,15 @@ func (c *conn) extend() { _ = c.raw.SetDeadline(time.Now().Add(c.idle)) } // a c
 // Read is what the buffered reader reads from.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.wait > 0 {
-		_ = c.raw.SetReadDeadline(time.Now().Add(c.wait))
+		now := time.Now()
+		if c.pace.late(now, c.wait) {
+			c.ioErr = os.ErrDeadlineExceeded
+			return 0, c.ioErr
+		}
+		_ = c.raw.SetReadDeadline(now.Add(c.wait))
 	}
 	n, err := c.nc.Read(p)
+	c.pace.got += int64(n)
 	if err != nil && c.ioErr == nil {
 		c.ioErr = err
 	}

@@ -31,6 +31,8 @@ type exchange struct {
 	body   io.Reader // of the chunks; nil for other bodies
 	left   int64     // of a body with a length; -1 while it ends with the connection
 	err    error     // what every further read returns
+	events bool      // it is a stream of events
+	ends   eventEnd  // of those
 	whole  bool      // the reply has been read to its end
 	unsent bool      // the server has not had the whole request
 
@@ -163,7 +165,8 @@ func (x *exchange) readFields(left *int) error {
 // begin makes the body ready to be read.
 func (x *exchange) begin() {
 	c := x.c
-	c.wait = c.idle
+	c.wait, c.pace = c.idle, pace{}
+	x.events = x.head.header.ContentType == "text/event-stream"
 	if x.stream {
 		c.wait = 0
 		_ = c.raw.SetDeadline(noDeadline)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -46,7 +47,9 @@ func drip(c net.Conn, s string, every time.Duration) {
 	}
 }
 
-func TestSilenceIsATimeoutAndBytesAreNot(t *testing.T) {
+const events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+func TestSilenceIsATimeoutAndSoIsATrickle(t *testing.T) {
 	tests := []struct {
 		name  string
 		serve func(c net.Conn)
@@ -60,7 +63,35 @@ func TestSilenceIsATimeoutAndBytesAreNot(t *testing.T) {
 		{"a body byte by byte", func(c net.Conn) {
 			_, _ = io.WriteString(c, head+"Content-Length: 10\r\n\r\n")
 			drip(c, "0123456789", 59*time.Second)
-		}, nil, 590 * time.Second},
+		}, gateway.ErrTimeout, 118 * time.Second},
+		{"a body line by line", func(c net.Conn) {
+			_, _ = io.WriteString(c, head+"Content-Length: 600000\r\n\r\n")
+			for range 100 { // 200 bytes a second are too few
+				if _, err := io.WriteString(c, strings.Repeat(" ", 6000)); err != nil {
+					return
+				}
+				time.Sleep(30 * time.Second)
+			}
+		}, gateway.ErrTimeout, 90 * time.Second},
+		{"a body that comes slowly", func(c net.Conn) {
+			_, _ = io.WriteString(c, head+"Content-Length: 600000\r\n\r\n")
+			for range 100 {
+				_, _ = io.WriteString(c, strings.Repeat(" ", 6000))
+				time.Sleep(5 * time.Second)
+			}
+		}, nil, 495 * time.Second},
+		{"a trailer byte by byte", func(c net.Conn) {
+			_, _ = io.WriteString(c, head+"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+			drip(c, "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n\r\n", 10*time.Second)
+		}, gateway.ErrTimeout, 70 * time.Second},
+		{"an event byte by byte", func(c net.Conn) {
+			_, _ = io.WriteString(c, events+"data: 1\n\n")
+			drip(c, "data: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n\n", 10*time.Second)
+		}, gateway.ErrTimeout, 70 * time.Second},
+		{"events byte by byte", func(c net.Conn) {
+			_, _ = io.WriteString(c, events)
+			drip(c, strings.Repeat(":\n\n", 100)+strings.Repeat(":\r\n\r\n", 100), 10*time.Second)
+		}, nil, 8000 * time.Second},
 		{"half a body", func(c net.Conn) {
 			_, _ = io.WriteString(c, head+"Content-Length: 10\r\n\r\n01234")
 			_, _ = io.Copy(io.Discard, c)
