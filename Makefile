@@ -8,7 +8,7 @@ CACHE       := $(CURDIR)/.cache
 STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # The end-to-end tests have their own target: they need the built binary and programs from
 # outside.
-PACKAGES = $$(go list ./... | grep -v '/test/e2e$$')
+PACKAGES = $$(go list ./... | grep -vE '/test/(e2e|deploy)$$')
 
 .PHONY: help build test lint unit mutation fuzz e2e e2e-tools test-claude phishing bench demo docs
 
@@ -18,7 +18,7 @@ help: ## list the targets
 build: ## build bin/sallyport
 	CGO_ENABLED=0 go build -trimpath -o bin/sallyport ./cmd/sallyport
 
-test: lint unit mutation e2e test-claude ## everything that must pass; what it needs beyond Go, npm and make it fetches
+test: lint unit mutation deploy e2e test-claude ## everything that must pass; what it needs beyond Go, npm and make it fetches
 
 lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 	@out=$$(git ls-files '*.go' | xargs gofmt -l); if [ -n "$$out" ]; then echo "not gofmt'ed:"; echo "$$out"; exit 1; fi
@@ -112,9 +112,47 @@ $(OPA):
 	GOBIN=$(CACHE)/bin go install github.com/open-policy-agent/opa@$(subst opa-,,$(notdir $@))
 	mv $(CACHE)/bin/opa $@
 
-docs: ## write what is generated of docs/
+docs: $(HELM) ## write what is generated of docs/
 	go generate ./gateway/config
 	go test -count=1 -run TestReadmesShowTheMatrix ./examples/policies -update
+	go test -count=1 -run TestPlainManifestsAreTheChart ./test/deploy -update
+
+# The chart is rendered and its objects checked by the tools of those who will use them; systemd reads
+# its unit. helm and kubectl-validate are built from their modules.
+HELM     := $(CACHE)/bin/helm-v3.22.0
+VALIDATE := $(CACHE)/bin/kubectl-validate-v0.0.4
+SYSTEMD  := $(or $(shell command -v systemd-analyze),$(CACHE)/bin/systemd-analyze)
+
+.PHONY: deploy man release-check
+deploy: $(HELM) $(VALIDATE) $(SYSTEMD) ## render and check the chart, the manifests and the unit of examples/deploy, and run them
+	DEPLOY_REQUIRED=1 go test -count=1 -timeout 10m ./test/deploy
+
+$(HELM):
+	GOBIN=$(CACHE)/bin go install helm.sh/helm/v3/cmd/helm@$(subst helm-,,$(notdir $@))
+	mv $(CACHE)/bin/helm $@
+
+$(VALIDATE):
+	GOBIN=$(CACHE)/bin go install sigs.k8s.io/kubectl-validate@$(subst kubectl-validate-,,$(notdir $@))
+	mv $(CACHE)/bin/kubectl-validate $@
+
+$(CACHE)/bin/systemd-analyze:
+	mkdir -p $(CACHE)/systemd $(@D) && cd $(CACHE)/systemd; \
+	  apt-get download systemd libsystemd-shared || { apt-get update && apt-get download systemd libsystemd-shared; } \
+	    || { echo "the test of the unit needs systemd-analyze: install it (Debian: apt-get install systemd)"; exit 1; }; \
+	  for package in *.deb; do dpkg -x "$$package" .; done; \
+	  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/usr/lib/x86_64-linux-gnu/systemd exec %s/usr/bin/systemd-analyze "$$@"\n' "$$PWD" "$$PWD" > $@ && chmod +x $@
+
+man: ## write manual pages and shell completions into .cache/release
+	rm -rf $(CACHE)/release && mkdir -p $(CACHE)/release
+	MAN_DIR=$(CACHE)/release go test -count=1 -run '^TestManPagesAndCompletions$$' ./cmd/sallyport
+
+GORELEASER := $(CACHE)/bin/goreleaser-v2.18.2
+release-check: $(GORELEASER) ## say whether .goreleaser.yaml is sound (builds GoReleaser first: minutes)
+	$(GORELEASER) check
+
+$(GORELEASER):
+	GOBIN=$(CACHE)/bin go install github.com/goreleaser/goreleaser/v2@$(subst goreleaser-,,$(notdir $@))
+	mv $(CACHE)/bin/goreleaser $@
 
 demo: build ## the phishing story, played through the real gateway
 	bin/sallyport demo --once
