@@ -12,7 +12,7 @@ func (x *exchange) input(who *identity.Principal, call checked) (*policy.Input, 
 	msg := call.msg
 	in := x.ask(who, msg.Method, call.server)
 	in.Request.Era = msg.Era.String()
-	in.Arguments = msg.Arguments
+	in.Arguments, in.ArgumentsOutline = msg.Arguments, msg.Outline
 	about := &call
 	if msg.Method == "" { // a client's answer: the question's method, about what the question was about
 		in.Action, about = x.rec.Method, x.about

@@ -44,7 +44,7 @@ func (r *reads) value(in *Input, known bool) (ast.Value, error) {
 	if !known {
 		return o.value(), nil
 	}
-	args, err := r.arguments(in.Arguments)
+	args, err := r.arguments(in.Arguments, in.ArgumentsOutline)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func itemValues(o *object, in *Input, known bool) (err error) {
 
 // arguments converts only the arguments that the policies read: a large document that no rule
 // looks at costs nothing.
-func (r *reads) arguments(raw []byte) (*ast.Term, error) {
+func (r *reads) arguments(raw []byte, o strictjson.Outline) (*ast.Term, error) {
 	if len(raw) == 0 || !r.allArgs && len(r.args) == 0 {
 		return ast.ObjectTerm(), nil
 	}
@@ -148,7 +148,7 @@ func (r *reads) arguments(raw []byte) (*ast.Term, error) {
 	}
 	var pairs [][2]*ast.Term
 	var failed error
-	err := strictjson.EachMember(raw, func(m strictjson.Member) {
+	err := o.EachMember(raw, func(m strictjson.Member) {
 		if !r.args[m.Name] {
 			return
 		}

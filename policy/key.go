@@ -142,13 +142,13 @@ func (r *reads) key(in *Input) [32]byte {
 	if r.part("flow", "labels") {
 		k.texts(in.Flow)
 	}
-	r.argumentsKey(k, in.Arguments)
+	r.argumentsKey(k, in.Arguments, in.ArgumentsOutline)
 	return k.sum()
 }
 
 // argumentsKey writes the raw bytes of the arguments that are read, in the order of their
 // names. Two spellings of one value are two keys, which costs a miss and nothing else.
-func (r *reads) argumentsKey(k *keyWriter, raw []byte) {
+func (r *reads) argumentsKey(k *keyWriter, raw []byte, o strictjson.Outline) {
 	if r.allArgs {
 		k.bytes(raw)
 		return
@@ -159,7 +159,7 @@ func (r *reads) argumentsKey(k *keyWriter, raw []byte) {
 	}
 	var found []strictjson.Member
 	// Not an object: nothing can be read of it, as when there are no arguments.
-	_ = strictjson.EachMember(raw, func(m strictjson.Member) {
+	_ = o.EachMember(raw, func(m strictjson.Member) {
 		if r.args[m.Name] {
 			found = append(found, m)
 		}

@@ -3,6 +3,8 @@ package policy
 import (
 	"encoding/json"
 	"time"
+
+	"sallyport/internal/strictjson"
 )
 
 // Subject is what a policy sees of the caller.
@@ -59,8 +61,9 @@ type Input struct {
 	ServerLabels     []string // of the whole server; where no single item is asked about, of all it has
 	Tool             *Tool
 	Resource, Prompt *Item
-	ResourceTemplate bool   // Resource.URI is a template: unknown when asking for visibility
-	Arguments        []byte // raw JSON object that has passed the strict check; nil when absent
+	ResourceTemplate bool               // Resource.URI is a template: unknown when asking for visibility
+	Arguments        []byte             // raw JSON object that has passed the strict check; nil when absent
+	ArgumentsOutline strictjson.Outline // of Arguments; the zero Outline where nobody has looked
 	Flow             []string
 	Request          Request
 	Result           []byte

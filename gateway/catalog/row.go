@@ -55,7 +55,7 @@ func (m *matcher) again(i int, s strictjson.Span) bool {
 var matchers = sync.Pool{New: func() any { return new(matcher) }}
 
 func (m *matcher) begin(data []byte, o strictjson.Outline) {
-	m.data, m.outline, m.level = data, o, 0
+	m.data, m.outline, m.level = data, o.For(data), 0
 	m.work, m.patterns = 8*len(data)+4096, maxPatternWork
 	for i := range m.rows {
 		m.rows[i].of = nil

@@ -20,7 +20,7 @@ func (o Outline) CheckArguments(args []byte, known ...map[string]string) error {
 	if start == len(args) {
 		return nil
 	}
-	a := argumentWalker{data: args, known: known, outline: o}
+	a := argumentWalker{data: args, known: known, outline: o.For(args)}
 	if _, err := a.value(start, 0); err != nil {
 		return err
 	}

@@ -3,9 +3,11 @@ package strictjson
 import "slices"
 
 // Outline is what one strict pass has learned of a document, so that later looks at it, or at a
-// part of it, need not read every byte again. It holds for exactly the bytes that were checked. The
-// zero Outline knows nothing, and whoever uses it reads everything.
+// part of it, need not read every byte again. It holds for exactly the bytes that were checked, and
+// for others it knows nothing ([Outline.For]). The zero Outline knows nothing at all, and whoever
+// uses it reads everything.
 type Outline struct {
+	doc   []byte  // that was checked
 	large []large // objects and arrays near the root, by where they begin
 	base  int     // where the part begins in the document
 }
@@ -29,6 +31,19 @@ func (o Outline) Of(s Span) Outline {
 	}
 	o.base += s.Start
 	return o
+}
+
+// For is o where data is what o is about, by where it lies in memory, and the zero Outline otherwise.
+func (o Outline) For(data []byte) Outline {
+	if len(data) == 0 || o.base >= len(o.doc) || &data[0] != &o.doc[o.base] || len(data) > len(o.doc)-o.base {
+		return Outline{}
+	}
+	return o
+}
+
+// EachMember is [EachMember] of an object that o outlines.
+func (o Outline) EachMember(data []byte, f func(Member)) error {
+	return o.For(data).eachMember(data, f)
 }
 
 // End returns where the value ends that begins at i, or false where the outline does not know it.

@@ -1,6 +1,8 @@
 package strictjson
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -19,6 +21,11 @@ func looks(t *testing.T, data []byte) {
 		got, want := o.CheckArguments(part, known), CheckArguments(part, known)
 		if (got == nil) != (want == nil) || got != nil && got.Error() != want.Error() {
 			t.Errorf("%.300s: with an outline %v; without %v", part, got, want)
+		}
+		var read, outlined []Member
+		errRead, errKnown := EachMember(part, func(m Member) { read = append(read, m) }), o.EachMember(part, func(m Member) { outlined = append(outlined, m) })
+		if !slices.Equal(read, outlined) || (errRead == nil) != (errKnown == nil) {
+			t.Errorf("%.300s: members %v with an outline; %v without", part, outlined, read)
 		}
 		if end, ok := o.End(space(part, 0)); ok && end != skip(part, space(part, 0)) {
 			t.Errorf("%.300s: ends at %d by the outline; at %d by reading", part, end, skip(part, space(part, 0)))
@@ -87,6 +94,27 @@ func TestLimitsHoldWhereNamesAreFree(t *testing.T) {
 		if err := CheckScope([]byte(doc), Limits{}, scope); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60s: %v; want an error with %q", doc, err, want)
 		}
+	}
+}
+
+// An outline says nothing of other bytes, be they equal to those it is about.
+func TestAnOutlineIsAboutItsBytesOnly(t *testing.T) {
+	doc := []byte(`{"a":{"b":"` + strings.Repeat("x", 300) + `"}}`)
+	o, err := CheckOutline(doc, Limits{}, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner := Span{5, len(doc) - 1}
+	if got := o.Of(inner).For(inner.Of(doc)); len(got.large) == 0 {
+		t.Error("nothing is known of a part of the document")
+	}
+	for name, other := range map[string][]byte{"a copy": bytes.Clone(doc), "another part": doc[1:], "nothing": nil, "more than it": append(doc[:len(doc):len(doc)], ' ')} {
+		if got := o.For(other); len(got.large) != 0 {
+			t.Errorf("%s: the outline says %v", name, got.large)
+		}
+	}
+	if got := o.Of(inner).For(doc[5:]); len(got.large) == 0 {
+		t.Error("nothing is known of what follows the place that was asked for")
 	}
 }
 

@@ -27,7 +27,7 @@ func (q *quick) certain() bool {
 
 // outline is what the pass has learned.
 func (q *quick) outline() Outline {
-	return Outline{large: append([]large(nil), q.marks.noted[:q.marks.used]...)}
+	return Outline{doc: q.data, large: append([]large(nil), q.marks.noted[:q.marks.used]...)}
 }
 
 func (q *quick) space(i int) int {

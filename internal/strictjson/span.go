@@ -36,7 +36,9 @@ func Object(data []byte) ([]Member, error) {
 }
 
 // EachMember is [Object] that calls f for each member instead of making a list.
-func EachMember(data []byte, f func(Member)) error {
+func EachMember(data []byte, f func(Member)) error { return Outline{}.eachMember(data, f) }
+
+func (o Outline) eachMember(data []byte, f func(Member)) error {
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return fmt.Errorf("%w: not an object", ErrStrict)
@@ -51,7 +53,7 @@ func EachMember(data []byte, f func(Member)) error {
 		m.Name = name
 		colon := space(data, m.NameEnd)
 		m.Start = space(data, min(colon+1, len(data)))
-		m.End = skip(data, m.Start)
+		m.End = o.skip(data, m.Start)
 		if m.End == m.Start { // only in a document that was not checked
 			return fmt.Errorf("%w: a member without a value", ErrStrict)
 		}
