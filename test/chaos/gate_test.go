@@ -81,34 +81,14 @@ func (g *gate) save(t *testing.T, name, text string) {
 	}
 }
 
-// start returns when the gateway is ready. It is killed with the test.
+// start returns when the gateway is ready.
 func (g *gate) start(t *testing.T) {
 	t.Helper()
-	args := append(append([]string{}, g.wrap...), binary, "serve", "--config", g.path("sallyport.yaml"))
-	g.log, g.exited = &logBuffer{}, make(chan struct{})
-	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stdout, cmd.Stderr, cmd.Env = g.log, g.log, append(os.Environ(), g.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	g.cmd = cmd
-	exited, log := g.exited, g.log
-	go func() {
-		_ = cmd.Wait()
-		close(exited)
-	}()
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-exited
-		if t.Failed() {
-			t.Logf("the gateway said:\n%s", log.String())
-		}
-	})
+	g.launch(t)
 	eventually(t, "the gateway is ready", func() error {
 		select {
-		case <-exited:
-			t.Fatalf("the gateway ended while starting:\n%s", log.String())
+		case <-g.exited:
+			t.Fatalf("the gateway ended while starting:\n%s", g.log.String())
 		default:
 		}
 		status, body := g.get("/readyz")
@@ -117,6 +97,31 @@ func (g *gate) start(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// launch starts the gateway and does not wait. It is killed with the test.
+func (g *gate) launch(t *testing.T) {
+	t.Helper()
+	args := append(append([]string{}, g.wrap...), program, "serve", "--config", g.path("sallyport.yaml"))
+	cmd, log, exited := exec.Command(args[0], args[1:]...), &logBuffer{}, make(chan struct{})
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, append(os.Environ(), g.env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if g.cmd == nil { // the first; the others are ended by who starts them again
+		t.Cleanup(func() {
+			g.signal(syscall.SIGKILL)
+			if t.Failed() {
+				t.Logf("the gateway said:\n%s", g.log.String())
+			}
+		})
+	}
+	g.cmd, g.log, g.exited = cmd, log, exited
+	go func() {
+		_ = cmd.Wait() // of a killed process
+		close(exited)
+	}()
 }
 
 // signal ends the gateway, with what it was started by, and waits for its end.
@@ -144,7 +149,7 @@ func (g *gate) sallyport(t *testing.T, args ...string) (stdout, stderr string, c
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Env = append(os.Environ(), "SALLYPORT_CONFIG="+g.path("sallyport.yaml"))
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -210,4 +215,13 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+func (g *gate) read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(g.path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// binary is the gateway under test: E2E_BINARY, else one built here, once.
-var binary string
+// program is the gateway under test: E2E_BINARY, else one built here, once.
+var program string
 
 // patience bounds every wait for something that should happen soon.
 const patience = 30 * time.Second
@@ -18,7 +18,7 @@ const patience = 30 * time.Second
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	if binary = os.Getenv("E2E_BINARY"); binary != "" {
+	if program = os.Getenv("E2E_BINARY"); program != "" {
 		return m.Run()
 	}
 	dir, err := os.MkdirTemp("", "sallyport-chaos-")
@@ -27,8 +27,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(dir)
-	binary = filepath.Join(dir, "sallyport")
-	build := exec.Command("go", "build", "-o", binary, "../../cmd/sallyport")
+	program = filepath.Join(dir, "sallyport")
+	build := exec.Command("go", "build", "-o", program, "../../cmd/sallyport")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "build the gateway:", err)
