@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/gateway/audit"
 	"sallyport/identity/grant"
 	"sallyport/identity/identitytest"
 )
@@ -245,15 +246,21 @@ func TestOnlyWhatWasNotSentIsGivenBack(t *testing.T) {
 	}
 }
 
+// A decision that was refused because the disk hangs may yet come to it, and then counts.
 func TestACallWhoseDecisionIsNotOnDiskCostsNothing(t *testing.T) {
-	f := newFixture(t)
-	id, token := f.under(grant.Grant{MaxCalls: 5})
-	f.rec.err = errors.New("disk full")
-	if w := f.post(token, readCall); w.Code != http.StatusServiceUnavailable {
-		t.Fatalf("%d %s", w.Code, w.Body)
-	}
-	if status, _ := f.issuer.Grants.Get(id); status.CallsLeft == nil || *status.CallsLeft != 5 {
-		t.Errorf("calls left %v; want 5", status.CallsLeft)
+	for _, tt := range []struct {
+		err  error
+		left int64
+	}{{errors.New("disk full"), 5}, {audit.ErrLate, 4}} {
+		f := newFixture(t)
+		id, token := f.under(grant.Grant{MaxCalls: 5})
+		f.rec.err = tt.err
+		if w := f.post(token, readCall); w.Code != http.StatusServiceUnavailable {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		if status, _ := f.issuer.Grants.Get(id); status.CallsLeft == nil || *status.CallsLeft != tt.left {
+			t.Errorf("%v: calls left %v; want %d", tt.err, status.CallsLeft, tt.left)
+		}
 	}
 }
 

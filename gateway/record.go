@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 
@@ -14,7 +15,7 @@ func (x *exchange) record(ctx context.Context) error {
 	err := x.g.recorder.Decide(ctx, &x.rec)
 	x.rec.Calls, x.rec.Bytes = 0, 0 // what follows charges nothing more
 	if err != nil {
-		if ctx.Err() == nil { // else it may yet come to the disk, and then counts
+		if ctx.Err() == nil && !errors.Is(err, audit.ErrLate) { // else it may yet come to the disk, and then counts
 			x.held.Refund()
 			x.held = nil
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -333,6 +334,38 @@ func TestDecideDoesNotOutliveItsContext(t *testing.T) {
 		}
 		if got := lines(t, dir); len(got) != 1 || got[0].ID != "waits" {
 			t.Errorf("records %+v; want only the one that was on its way", got)
+		}
+	})
+}
+
+// Who waits for a disk that hangs is refused in the end, and who comes later is at once. When the
+// disk answers again, decisions are recorded again.
+func TestDecideDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &faultyDisk{gate: make(chan struct{})}
+		l := open(t, filepath.Join(t.TempDir(), "audit"), Options{disk: d})
+		began := time.Now()
+		var waiting sync.WaitGroup
+		for _, id := range []string{"first", "second"} {
+			waiting.Go(func() {
+				if err := l.Decide(t.Context(), decision(id)); !errors.Is(err, ErrLate) || !errors.Is(err, ErrUnaudited) || time.Since(began) != hangs {
+					t.Errorf("Decide %s with a disk that hangs = %v after %v; want %v after %v", id, err, time.Since(began), ErrLate, hangs)
+				}
+			})
+			synctest.Wait()
+		}
+		waiting.Wait()
+		time.Sleep(time.Second)
+		if err := l.Decide(t.Context(), decision("late comer")); !errors.Is(err, ErrUnaudited) || time.Since(began) != hangs+time.Second {
+			t.Errorf("Decide later = %v after %v; want a refusal at once", err, time.Since(began)-hangs-time.Second)
+		}
+		close(d.gate)
+		synctest.Wait()
+		if err := l.Decide(t.Context(), decision("afterwards")); err != nil {
+			t.Errorf("Decide when the disk answers again = %v", err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -15,8 +15,9 @@ import (
 
 // What can go wrong with the record.
 var (
-	ErrUnaudited = errors.New("the record cannot be written") // the call must not be made
-	ErrFull      = errors.New("the record's queue is full")   // a note was dropped, and counted
+	ErrUnaudited = errors.New("the record cannot be written")                              // the call must not be made
+	ErrFull      = errors.New("the record's queue is full")                                // a note was dropped, and counted
+	ErrLate      = fmt.Errorf("%w: the disk has not answered for %s", ErrUnaudited, hangs) // the record may yet come to it
 	ErrLocked    = errors.New("the audit directory is in use by another process")
 )
 
@@ -55,14 +56,16 @@ const (
 	maxDecisionBytes = 64 << 20
 )
 
-// hangs is how long the disk may take for one batch before the log says that it is not well.
+// hangs is how long the disk may take for one batch before the log says that it is not well, and
+// how long a decision waits for it.
 const hangs = 10 * time.Second
 
 // entry is one encoded record on its way to the writer.
 type entry struct {
 	tail   []byte
-	done   chan error // one answer for a decision; unused for a note
-	charge Charge     // without its number, which is the writer's to give
+	done   chan error  // one answer for a decision; unused for a note
+	late   *time.Timer // of a decision that waits; nil before its first use
+	charge Charge      // without its number, which is the writer's to give
 }
 
 // newEntry makes room for a common record at once.
@@ -182,8 +185,9 @@ func (l *Log) start() error {
 func (l *Log) Report() string { return l.report }
 
 // Decide returns nil once the record is on disk. On any error, which wraps ErrUnaudited, the
-// call must not be made; the record may be there all the same when ctx ended first. The record
-// is not kept, and may be used again.
+// call must not be made. The record may come to the disk all the same when ctx ended first, and
+// when the disk has let it wait for ten seconds (ErrLate). The record is not kept, and may be used
+// again.
 func (l *Log) Decide(ctx context.Context, r *Record) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w: %w", ErrUnaudited, context.Cause(ctx))
@@ -194,6 +198,11 @@ func (l *Log) Decide(ctx context.Context, r *Record) error {
 		l.mu.Unlock()
 		return fmt.Errorf("%w: the log is closed", ErrUnaudited)
 	}
+	if len(l.decisions) > 0 && l.hanging() > hangs {
+		l.mu.Unlock()
+		l.release(e)
+		return fmt.Errorf("%w: the disk does not answer", ErrUnaudited)
+	}
 	if n := len(l.decisions); n >= maxDecisions || n > 0 && l.decisionBytes+len(e.tail) > l.o.decisionBytes {
 		l.mu.Unlock()
 		l.release(e)
@@ -203,13 +212,31 @@ func (l *Log) Decide(ctx context.Context, r *Record) error {
 	l.decisionBytes += len(e.tail)
 	l.mu.Unlock()
 	l.wakeWriter()
+	if e.late == nil {
+		e.late = time.NewTimer(hangs)
+	} else {
+		e.late.Reset(hangs)
+	}
 	select {
 	case err := <-e.done:
+		e.late.Stop() // before somebody else has e
 		l.release(e)
 		return err
 	case <-ctx.Done(): // the writer still has e
+		e.late.Stop()
 		return fmt.Errorf("%w: %w", ErrUnaudited, context.Cause(ctx))
+	case <-e.late.C: // likewise
+		return ErrLate
 	}
+}
+
+// hanging is how long the disk has not answered for.
+func (l *Log) hanging() time.Duration {
+	began := l.busy.Load()
+	if began == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(0, began))
 }
 
 // noteDelay is how long a note waits for a decision to be written with. Where there are many
@@ -278,10 +305,8 @@ func (l *Log) Healthy() error {
 	if err := l.unwell.Load(); err != nil {
 		return *err
 	}
-	if began := l.busy.Load(); began != 0 {
-		if d := time.Since(time.Unix(0, began)); d > hangs {
-			return fmt.Errorf("the disk of %s has not answered for %s", l.dir, d.Truncate(time.Second))
-		}
+	if d := l.hanging(); d > hangs {
+		return fmt.Errorf("the disk of %s has not answered for %s", l.dir, d.Truncate(time.Second))
 	}
 	return nil
 }
