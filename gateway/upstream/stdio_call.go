@@ -21,6 +21,9 @@ type asking struct {
 	msg   *wire.Message
 	peer  *peer // the session it belongs to, or nil
 	began time.Time
+	// passes says that the answer goes to the gateway as it is, which checks it as it does every
+	// answer: it need not be checked here before.
+	passes bool
 	// then, where it is set, is told whether the answer is a result; nobody waits for it.
 	then   func(result bool)
 	status int // of the answer; written before it is put

@@ -103,15 +103,15 @@ func (s *Stdio) probe(ctx context.Context, k key, p *process) (verdict, error) {
 	}
 	p.probed = true
 	answered := make(chan verdict, 1)
-	c, err := p.begin(ctx, discover, nil, func(result bool) {
+	c := &asking{msg: discover, then: func(result bool) {
 		v := declines
 		if result {
 			v = speaks
 		}
 		s.learn(v) // also when it comes too late for who asked
 		answered <- v
-	})
-	if err != nil {
+	}}
+	if err := p.begin(ctx, c); err != nil {
 		return unknown, err
 	}
 	over := time.NewTimer(min(probeTimeout, s.cfg.StartTimeout/probePart))

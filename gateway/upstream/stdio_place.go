@@ -129,20 +129,6 @@ func (s *Stdio) place(k key) (*place, error) {
 	return at, nil
 }
 
-// existing returns the process that runs for a key, or nil. It starts none.
-func (s *Stdio) existing(k key) *process {
-	s.mu.Lock()
-	at := s.places[k]
-	s.mu.Unlock()
-	if at == nil {
-		return nil
-	}
-	if p := at.proc.Load(); p != nil && p.use() {
-		return p
-	}
-	return nil
-}
-
 var errMakeRoom = errors.New("it was unused and another was needed")
 
 // makeRoom gives up the place unused longest when there are as many as there may be. It must be

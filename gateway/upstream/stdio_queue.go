@@ -39,13 +39,16 @@ var (
 )
 
 // put adds a message and reports whether it was taken.
-func (q *queue) put(raw []byte, answer bool) bool {
+func (q *queue) put(raw []byte, answer bool) bool { return q.putAt(raw, answer, time.Now()) }
+
+// putAt is put of what came at a time.
+func (q *queue) putAt(raw []byte, answer bool, now time.Time) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return false
 	}
-	q.heard = time.Now()
+	q.heard = now
 	if q.bytes += int64(len(raw)); q.bytes > q.most && len(q.items) > 0 {
 		q.closed, q.err = true, errSlowReader
 		q.signal()

@@ -68,7 +68,13 @@ func noSession(id []byte) *gateway.Reply {
 // session finds a session and its process. A process that is not there has none, and is not
 // started to say so.
 func (s *Stdio) session(p gateway.Party, id string) (*process, *peer) {
-	proc := s.existing(s.keyOf(p, wire.Legacy))
+	s.mu.Lock()
+	at := s.places[s.keyOf(p, wire.Legacy)]
+	s.mu.Unlock()
+	if at == nil {
+		return nil, nil
+	}
+	proc := at.proc.Load()
 	if proc == nil {
 		return nil, nil
 	}
@@ -143,8 +149,9 @@ func (p *process) inSession(ctx context.Context, msg *wire.Message, one *peer) (
 }
 
 func (p *process) call(ctx context.Context, msg *wire.Message, one *peer) (*gateway.Reply, error) {
-	c, err := p.begin(ctx, msg, one, nil)
-	if err != nil {
+	c := &asking{msg: msg, peer: one}
+	c.passes = !c.endless() // what stays open has an answer that is put together here
+	if err := p.begin(ctx, c); err != nil {
 		return nil, err
 	}
 	return c.await(ctx)

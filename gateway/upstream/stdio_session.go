@@ -54,15 +54,20 @@ func (p *process) join(init *wire.Message) *peer {
 	return one
 }
 
-// peer returns a session, or nil.
+// peer returns a session that is about to be used, or nil, as of a process that runs no more.
 func (p *process) peer(id string) *peer {
+	now := time.Now()
 	p.mu.Lock()
+	p.used = now
 	one := p.peers[id]
+	if p.state != running {
+		one = nil
+	}
 	p.mu.Unlock()
 	if one != nil {
 		one.mu.Lock()
-		defer one.mu.Unlock()
-		one.used = time.Now()
+		one.used = now
+		one.mu.Unlock()
 	}
 	return one
 }
@@ -203,8 +208,8 @@ func (p *process) handshake(ctx context.Context, init *wire.Message) ([]byte, er
 	// The handshake is everybody's, so it does not end with the one who was first.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), p.began.Add(p.s.cfg.StartTimeout))
 	defer cancel()
-	c, err := p.begin(ctx, init, nil, nil)
-	if err != nil {
+	c := &asking{msg: init}
+	if err := p.begin(ctx, c); err != nil {
 		return nil, p.tooLate(ctx, err)
 	}
 	raw, err := c.answerOf(ctx)
