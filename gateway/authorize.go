@@ -89,6 +89,10 @@ func (x *exchange) askPolicy(ctx context.Context, call checked, in *policy.Input
 		ask = x.snap.Policy.Denied
 	}
 	d, err := ask(ctx, in)
+	x.g.counts.decisions.Add(1)
+	if d.Cached {
+		x.g.counts.decisionsCached.Add(1)
+	}
 	if err != nil {
 		d = policy.Decision{Revision: x.snap.Policy.Revision()}
 	}
@@ -179,6 +183,9 @@ func (x *exchange) outbound(who *identity.Principal, call checked) (Outbound, er
 	}
 	out := Outbound{Method: http.MethodPost, Header: wire.ForwardHeaders(msg, h), Body: msg.Raw,
 		Idempotent: idempotent(msg.Method), Stream: msg.Method == wire.MethodListen, Message: msg, For: x.party()}
+	if x.watch != nil && x.traceparent != "" {
+		wire.SetTraceparent(out.Header, x.traceparent)
+	}
 	if call.all {
 		known := x.clientOf(call)
 		out.Session, out.Can, out.Level = call.session, x.askable(call, known.can), known.level

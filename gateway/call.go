@@ -36,6 +36,10 @@ type exchange struct {
 	decided bool // the decision is on disk, an outcome must follow
 	sent    time.Time
 
+	watch       Watch  // nil: nobody watches
+	traceparent string // what goes upstream; "" until traced
+	came        string // the code of what came of it
+
 	about *checked // of a client's answer: the call that the question came with
 
 	question *policy.Input // what the policy was asked; nil until it was
@@ -77,15 +81,19 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, snap *Snapshot) *
 	x := &exchange{g: g, snap: snap, w: w, r: r}
 	x.rec.ID = audit.NewID()
 	x.rec.Time = g.now()
-	x.rec.TraceID = wire.TraceID(r.Header)
+	if g.observer != nil {
+		x.watch = g.observer.Begin(r)
+	}
 	return x
 }
 
 // serve is the line.
 func (x *exchange) serve(ctx context.Context) error {
+	x.step(StepEdge)
 	if err := x.edge(); err != nil {
 		return err
 	}
+	x.step(StepAuthenticate)
 	who, err := x.authenticate(ctx)
 	if err != nil {
 		return err
@@ -93,20 +101,26 @@ func (x *exchange) serve(ctx context.Context) error {
 	ctx, release := x.bind(ctx)
 	defer release()
 	if x.r.Method != http.MethodPost {
+		x.traced()
 		return x.serveSession(ctx, who)
 	}
+	x.step(StepDecode)
 	msg, err := x.decode()
+	x.traced()
 	if err != nil {
 		return err
 	}
+	x.step(StepResolve)
 	rt, err := x.resolve(who, msg)
 	if err != nil {
 		return err
 	}
+	x.step(StepCheckInput)
 	call, err := x.checkInput(ctx, who, rt)
 	if err != nil {
 		return err
 	}
+	x.step(StepAuthorize)
 	if call.server == x.g.all {
 		return x.answer(ctx, who, call)
 	}

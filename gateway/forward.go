@@ -28,6 +28,7 @@ func (x *exchange) forward(ctx context.Context, who *identity.Principal, call ch
 	}
 	ctx, stop, end := x.lifetime(ctx, who, call)
 	defer end()
+	x.step(StepForward)
 	x.sent = x.g.now()
 	reply, err := call.send(ctx, permit)
 	if err != nil {
@@ -140,6 +141,7 @@ func (r *relay) whole(reply *Reply) error {
 		}
 		return upstreamError(r.call.server.Name, fmt.Errorf("%w: content type %q", ErrGarbage, reply.Header.ContentType))
 	}
+	r.step(StepCheckOutput)
 	out, err := r.message(body)
 	if err != nil {
 		return err

@@ -39,6 +39,7 @@ type Options struct {
 	StateKey  []byte           // 32 bytes; seals multi-round-trip state. Required
 	Inputs    Inputs           // keeps what policies were asked; nil: nobody does
 	MostInput int              // bytes of an input that is kept; default 64 KiB
+	Observer  Observer         // nil: nobody watches
 	Now       func() time.Time // default time.Now
 	Logger    *slog.Logger     // default: discard
 }
@@ -52,6 +53,7 @@ type Gateway struct {
 	schemas   schemas
 	inputs    Inputs
 	mostInput int
+	observer  Observer
 	shadow    shadow
 	counts    counts
 
@@ -97,7 +99,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	return &Gateway{
 		recorder: o.Recorder, grants: o.Grants, approvals: o.Approvals, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
-		inputs: o.Inputs, mostInput: o.MostInput,
+		inputs: o.Inputs, mostInput: o.MostInput, observer: o.Observer,
 		sessions: session.NewSessions(maxSessions),
 		handles:  session.NewHandles(maxHandles),
 		flights:  session.NewFlights(),
@@ -149,6 +151,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := g.open(w, r, snap)
+	defer x.seen()
 	defer x.release()
 	defer x.recovered()
 	if err := x.serve(r.Context()); err != nil {

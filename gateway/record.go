@@ -11,6 +11,7 @@ import (
 
 // record puts the decision on disk. Without that there is no call.
 func (x *exchange) record(ctx context.Context) error {
+	x.step(StepAudit)
 	x.rec.Phase = audit.PhaseDecision
 	err := x.g.recorder.Decide(ctx, &x.rec)
 	x.rec.Calls, x.rec.Bytes = 0, 0 // what follows charges nothing more
@@ -36,6 +37,7 @@ func (x *exchange) countDecision() {
 // outcome records what came of a request that went upstream, or that it went nowhere. Nobody
 // waits for it; a record that finds no room is counted by the recorder.
 func (x *exchange) outcome(code, detail string) {
+	x.came = code
 	if !x.decided {
 		x.countDecision()
 	}
@@ -60,6 +62,8 @@ func (x *exchange) outcome(code, detail string) {
 
 // refuse answers with e and records it.
 func (x *exchange) refuse(e *Error) {
+	x.came = e.Code.String()
+	x.traced()
 	detail := ""
 	if e.Err != nil {
 		detail = x.clean(e.Err.Error())
@@ -79,7 +83,7 @@ func (x *exchange) refuse(e *Error) {
 	}
 	x.g.log.Log(x.r.Context(), level, "refused", slog.String("id", x.rec.ID), slog.String("code", e.Code.String()),
 		slog.String("subject", x.rec.Subject), slog.String("server", x.rec.Server), slog.String("method", x.rec.Method),
-		slog.String("tool", x.rec.Tool), slog.String("detail", detail))
+		slog.String("tool", x.rec.Tool), slog.String("detail", detail), slog.String("trace_id", x.rec.TraceID))
 	if !x.started {
 		x.respondError(e)
 	}
@@ -91,6 +95,6 @@ func (x *exchange) recovered() {
 	if v == nil {
 		return
 	}
-	x.g.log.Error("panic", slog.String("id", x.rec.ID), slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+	x.g.log.Error("panic", slog.String("id", x.rec.ID), slog.String("trace_id", x.rec.TraceID), slog.Any("value", v), slog.String("stack", string(debug.Stack())))
 	x.refuse(&Error{Code: CodeInternal, Public: "internal error"})
 }

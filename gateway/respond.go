@@ -63,6 +63,7 @@ func errorBody(msg *wire.Message, id []byte, e *Error) []byte {
 
 // respond writes a whole JSON answer, given in parts.
 func (x *exchange) respond(status int, parts ...[]byte) {
+	x.step(StepRespond)
 	n := 0
 	for _, p := range parts {
 		n += len(p)

@@ -150,6 +150,13 @@ func (s *streams) full(owner string) bool {
 	return s.byOwner[owner] >= maxStreams
 }
 
+// count is how many streams are open.
+func (s *streams) count() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(len(s.open))
+}
+
 // add registers a stream; the returned function takes it out. A stream ends with the grant that
 // opened it, whose context it has, and not with the token.
 func (s *streams) add(st *stream) func() {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -52,7 +53,12 @@ type Verifier struct {
 	// cache holds only tokens that verified, under the SHA-256 of their bytes. It answers
 	// "whose token is this", never "is its grant alive" and never "was possession proven".
 	cache *lru.Cache[[sha256.Size]byte, verified]
+
+	hits, misses atomic.Int64
 }
+
+// CacheUse says how many tokens were found in the cache since the start, and how many had to be verified.
+func (v *Verifier) CacheUse() (hits, misses int64) { return v.hits.Load(), v.misses.Load() }
 
 type verified struct {
 	who   *Principal
@@ -130,8 +136,10 @@ func (v *Verifier) VerifyUnproven(token string) (*Principal, error) {
 			v.cache.Remove(sum)
 			return nil, ErrExpired
 		}
+		v.hits.Add(1)
 		return hit.who, nil
 	}
+	v.misses.Add(1)
 	who, err := v.verify(token, keys, now)
 	if err != nil {
 		return nil, err

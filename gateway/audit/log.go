@@ -89,13 +89,14 @@ type Log struct {
 	dropped       int64
 	closed        bool
 
-	refusals refusals
-	wake     chan struct{} // holds at most one wake-up
-	lazy     *time.Timer   // wakes the writer for notes that nothing else wakes it for
-	stopped  chan struct{} // closed when the writer has ended
-	unwell   atomic.Pointer[error]
-	busy     atomic.Int64 // when the batch began that the disk has not answered, in Unix nanoseconds; 0 for none
-	closeErr error        // set before stopped is closed
+	refusals        refusals
+	wake            chan struct{} // holds at most one wake-up
+	lazy            *time.Timer   // wakes the writer for notes that nothing else wakes it for
+	stopped         chan struct{} // closed when the writer has ended
+	unwell          atomic.Pointer[error]
+	busy            atomic.Int64 // when the batch began that the disk has not answered, in Unix nanoseconds; 0 for none
+	syncs, syncTime atomic.Int64 // batches that the disk has taken, and the nanoseconds that it took for them
+	closeErr        error        // set before stopped is closed
 }
 
 // Open takes the directory, mends what a crash has left, and begins a new segment. It fails
@@ -309,6 +310,21 @@ func (l *Log) Healthy() error {
 		return fmt.Errorf("the disk of %s has not answered for %s", l.dir, d.Truncate(time.Second))
 	}
 	return nil
+}
+
+// Use is what the log has done since the start, and what it has before it.
+type Use struct {
+	Waiting  int           // records that are not on disk yet
+	Dropped  int64         // notes that found no room, and are not in the record yet as a number
+	Syncs    int64         // batches that the disk has taken
+	SyncTime time.Duration // that it took for them
+}
+
+// Use says how the log fares.
+func (l *Log) Use() Use {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Use{Waiting: len(l.decisions) + len(l.notes), Dropped: l.dropped, Syncs: l.syncs.Load(), SyncTime: time.Duration(l.syncTime.Load())}
 }
 
 // Close writes what waits, and gives the directory free. Records that come later are refused.

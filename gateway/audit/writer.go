@@ -202,9 +202,12 @@ func (w *writer) write() error {
 }
 
 func (w *writer) sync() error {
+	began := time.Now()
 	if err := w.seg.Sync(); err != nil {
 		return w.failed(err)
 	}
+	w.log.syncs.Add(1)
+	w.log.syncTime.Add(int64(time.Since(began)))
 	w.covered()
 	for i, e := range w.loose {
 		w.log.release(e)

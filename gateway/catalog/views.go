@@ -35,6 +35,8 @@ type Views struct {
 	order   *list.List // of *view, most recently used first
 	byKey   map[ViewKey]*list.Element
 	flights map[ViewKey]*flight
+	hits    int64 // guarded by mu
+	misses  int64 // guarded by mu
 }
 
 type view struct {
@@ -63,6 +65,13 @@ func NewViews(maxBytes int64) *Views {
 	}
 }
 
+// Use says how many lists were found since the start, and how many had to be made.
+func (v *Views) Use() (hits, misses int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.hits, v.misses
+}
+
 // errBuildPanicked is what waiting callers get when the caller that built for them panicked.
 var errBuildPanicked = errors.New("build list view: panicked")
 
@@ -73,6 +82,7 @@ func (v *Views) Get(key ViewKey, build func() ([]byte, error)) ([]byte, error) {
 	v.mu.Lock()
 	if e, ok := v.byKey[key]; ok {
 		v.order.MoveToFront(e)
+		v.hits++
 		v.mu.Unlock()
 		return e.Value.(*view).body, nil
 	}
@@ -81,6 +91,7 @@ func (v *Views) Get(key ViewKey, build func() ([]byte, error)) ([]byte, error) {
 		<-f.done
 		return f.body, f.err
 	}
+	v.misses++
 	f := &flight{done: make(chan struct{}), err: errBuildPanicked}
 	v.flights[key] = f
 	v.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"sallyport/gateway"
 	"sallyport/gateway/admin"
@@ -101,7 +102,12 @@ func (s *Service) ended(ids []string) {
 		parties = append(parties, gateway.Party{Grant: id, Subject: known.Subject, Issuer: cmp.Or(known.Issuer, s.verifier.Issuer())})
 	}
 	s.approvals.EndGrants(ids)
-	go s.gateway.EndGrants(parties)
+	began := time.Now()
+	go func() {
+		s.gateway.EndGrants(parties)
+		s.revocations.Add(int64(len(parties)))
+		s.revocationTime.Add(int64(time.Since(began)) * int64(len(parties)))
+	}()
 }
 
 // outside is the federation that serves now.

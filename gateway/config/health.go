@@ -121,7 +121,8 @@ func (s *Service) AdminHandler() http.Handler {
 			return
 		}
 		if r.URL.Path == "/metrics" {
-			_, _ = w.Write(s.metrics()) // likewise
+			w.Header().Del("Content-Type")
+			s.telemetry.Page().ServeHTTP(w, r)
 			return
 		}
 		ready, lines := s.Ready()

@@ -60,6 +60,10 @@ func (s *Service) Reload(ctx context.Context) error {
 func (s *Service) reloadLogged(ctx context.Context) {
 	err := s.Reload(ctx)
 	s.health.setStale(err)
+	s.reloads.Add(1)
+	if err != nil {
+		s.reloadsFailed.Add(1)
+	}
 	if err == nil {
 		s.log.Info("configuration installed", slog.String("revision", s.revision()))
 		return

@@ -18,6 +18,7 @@ import (
 	"sallyport/gateway/approval"
 	"sallyport/gateway/audit"
 	"sallyport/gateway/credential"
+	"sallyport/gateway/observe"
 	"sallyport/gateway/pin"
 	"sallyport/gateway/sandbox"
 	"sallyport/identity"
@@ -32,14 +33,15 @@ const keysEvery = 30 * time.Second
 // Service is one installation, wired. Made by [Open]; Start makes it ready, Run keeps it
 // current, Close ends it.
 type Service struct {
-	log      *slog.Logger
-	recorder *audit.Log
-	keys     *mint.Keyring
-	verifier *identity.Verifier
-	gateway  *gateway.Gateway
-	inputs   gateway.Inputs // nil: inputs are not recorded
-	handler  http.Handler
-	health   health
+	log       *slog.Logger
+	recorder  *audit.Log
+	keys      *mint.Keyring
+	verifier  *identity.Verifier
+	gateway   *gateway.Gateway
+	inputs    gateway.Inputs // nil: inputs are not recorded
+	telemetry *observe.Telemetry
+	handler   http.Handler
+	health    health
 
 	issuer    *mint.Issuer
 	grants    *grants
@@ -54,6 +56,10 @@ type Service struct {
 	sandboxes sandbox.Launcher
 	patience  time.Duration     // firstPatience
 	assert    credential.Assert // signs for principals at the token endpoints of others
+
+	// Grants that have ended, and the nanoseconds until all under each was closed.
+	revocations, revocationTime atomic.Int64
+	reloads, reloadsFailed      atomic.Int64
 
 	lifetime context.Context // of the servers' catalogues; ends at Close
 	end      context.CancelFunc
@@ -114,7 +120,10 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	s.gateway, err = gateway.New(gateway.Options{Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals,
+	if s.telemetry, err = observe.Start(ctx, version(), cfg.source.env); err != nil {
+		return nil, err
+	}
+	s.gateway, err = gateway.New(gateway.Options{Observer: s.telemetry.Observer(), Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals,
 		Inputs: s.inputs, MostInput: int(cfg.Audit.InputBytes)})
 	if err != nil {
 		return nil, err
@@ -124,6 +133,9 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 		return nil, err
 	}
 	if err := s.openPins(cfg); err != nil {
+		return nil, err
+	}
+	if err := s.telemetry.Show(s.facts()...); err != nil {
 		return nil, err
 	}
 	s.handler = s.route(cfg, issuer)
@@ -265,6 +277,7 @@ func (s *Service) Close() error {
 	}
 	s.sandboxes.Close()
 	s.outside.close()
+	s.endTelemetry()
 	err := s.recorder.Close() // its last charges go to the grants
 	if s.pins != nil {
 		err = errors.Join(err, s.pins.Close())

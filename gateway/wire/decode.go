@@ -120,6 +120,9 @@ func (m *Message) readParams(at *noted) *Error {
 		return badParams(`params: "_meta" must be an object`)
 	}
 	m.ProgressToken, m.TokenAt = at.raw(m.Raw, atProgressToken), at[atProgressToken]
+	if t := at.raw(m.Raw, atTraceparent); len(t) == len(traceparentForm)+2 && t[0] == '"' {
+		m.Traceparent = string(t[1 : len(t)-1])
+	}
 	if m.Arguments = at.raw(m.Raw, atArguments); m.Arguments != nil && m.Arguments[0] != '{' {
 		return badParams(`params: "arguments" must be an object`)
 	}

@@ -61,19 +61,37 @@ func TraceHeaders(out, in http.Header) {
 	}
 }
 
-// TraceID returns the trace that a well-formed trace context belongs to, or "".
-func TraceID(h http.Header) string {
-	const from, to = len("00-"), len("00-") + 32
+// Traceparent returns the trace context that a client has sent: that of the header or, where it has
+// none, of the message's _meta (SEP-414). "" where none is well formed. m may be nil.
+func Traceparent(h http.Header, m *Message) string {
 	if v := h["Traceparent"]; len(v) == 1 && validTraceparent(v[0]) {
-		return v[0][from:to]
+		return v[0]
+	}
+	if m != nil && len(h["Traceparent"]) == 0 && validTraceparent(m.Traceparent) {
+		return m.Traceparent
 	}
 	return ""
 }
 
+// SetTraceparent puts the gateway's own trace context in place of the client's. tracestate stays: it
+// belongs to the trace and not to one of its spans.
+func SetTraceparent(out http.Header, traceparent string) { out["Traceparent"] = []string{traceparent} }
+
+// TraceID returns the trace that a trace context belongs to; "" of "".
+func TraceID(traceparent string) string {
+	const from, to = len("00-"), len("00-") + 32
+	if len(traceparent) < to {
+		return ""
+	}
+	return traceparent[from:to]
+}
+
+const traceparentForm = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh"
+
 // validTraceparent accepts version 00 only (W3C Trace Context, §3.2.2): of a later version the
 // fields that follow are unknown.
 func validTraceparent(v string) bool {
-	const form = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh"
+	const form = traceparentForm
 	if len(v) != len(form) {
 		return false
 	}

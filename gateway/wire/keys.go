@@ -44,6 +44,7 @@ const (
 	atMetaVersion
 	atMetaCapabilities
 	atProgressToken
+	atTraceparent
 	atName
 	atURI
 	atTaskID
@@ -85,6 +86,7 @@ var messageScope = func() *strictjson.Scope {
 		metaCapabilities:                     capabilities.Capture(int(atMetaCapabilities)),
 		"io.modelcontextprotocol/clientInfo": guard,
 		"progressToken":                      note(atProgressToken),
+		"traceparent":                        note(atTraceparent),
 	})
 	answer := strictjson.NewScope(clientKeys, scopes{"content": nil, "structuredContent": nil, "_meta": strictjson.Only(clientKeys, nil)})
 	params := strictjson.NewScope(clientKeys, scopes{

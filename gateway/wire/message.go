@@ -48,6 +48,7 @@ type Message struct {
 
 	ProgressToken   []byte          // params._meta.progressToken, raw; nil when absent
 	TokenAt         strictjson.Span // where it stands in Raw; empty where it is nil
+	Traceparent     string          // params._meta.traceparent as it stands, sound or not; "" where it is no string
 	RequestID       []byte          // notifications/cancelled: params.requestId, raw; nil when absent
 	Cursor          string          // lists
 	HasCursor       bool            // "" is a valid cursor

@@ -39,6 +39,17 @@ func (r *Registry) fresh() error {
 	return nil
 }
 
+// Live is how many grants can be used now. It looks at all of them.
+func (r *Registry) Live() (n int) {
+	r.lives.Range(func(_, l any) bool {
+		if l.(*Live).end.Load() == nil {
+			n++
+		}
+		return true
+	})
+	return n
+}
+
 // alive notes a sign of life of the store.
 func (r *Registry) alive() { r.beat.Store(int64(time.Since(r.start))) }
 
