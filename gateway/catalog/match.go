@@ -2,8 +2,6 @@ package catalog
 
 import (
 	"bytes"
-	"math/big"
-	"strconv"
 	"unicode/utf8"
 
 	"sallyport/internal/strictjson"
@@ -58,8 +56,10 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 		end = m.skip(i)
 		return end, m.spend(end - i)
 	}
-	if len(p.anyOf) > 0 && !m.branch(i, p.anyOf) {
-		return i, false
+	for _, b := range p.branches {
+		if !m.branch(i, b) {
+			return i, false
+		}
 	}
 	switch m.data[i] {
 	case '{':
@@ -77,10 +77,10 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 		return end, m.spend(end-i) && p.types&isString != 0 && m.text(m.data[i:end], p)
 	case 't':
 		end = i + len("true")
-		return end, m.spend(end-i) && p.types&isBoolean != 0
+		return end, m.spend(end-i) && p.types&isBoolean != 0 && (p.listed == nil || p.listed.yes)
 	case 'f':
 		end = i + len("false")
-		return end, m.spend(end-i) && p.types&isBoolean != 0
+		return end, m.spend(end-i) && p.types&isBoolean != 0 && (p.listed == nil || p.listed.no)
 	case 'n':
 		end = i + len("null")
 		return end, m.spend(end-i) && p.types&isNull != 0
@@ -138,7 +138,7 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 			at, closed := m.nextMember(i)
 			if closed {
 				m.level--
-				return at, m.spend(at-i+n) && found == p.required && p.size.admit(n)
+				return at, m.spend(at-i+n) && found == p.required && p.count.admit(n)
 			}
 			name := stringEnd(m.data, at)
 			text := m.data[at+1 : name-1]
@@ -181,14 +181,18 @@ func (m *matcher) array(i int, p *program) (end int, ok bool) {
 		return i, false
 	}
 	for ; m.data[i] != ']'; n++ {
-		if i, ok = m.value(i, p.items); !ok {
+		sub := p.items
+		if n < len(p.first) {
+			sub = p.first[n]
+		}
+		if i, ok = m.value(i, sub); !ok {
 			return i, false
 		}
 		if i, ok = m.next(i); !ok {
 			return i, false
 		}
 	}
-	return i + 1, m.spend(n) && p.size.admit(n)
+	return i + 1, m.spend(n) && p.elements.admit(n)
 }
 
 func (m *matcher) text(raw []byte, p *program) bool {
@@ -203,7 +207,10 @@ func (m *matcher) text(raw []byte, p *program) bool {
 		}
 		s = []byte(decoded)
 	}
-	if p.texts != nil && !p.texts[string(s)] {
+	if p.listed != nil && !p.listed.texts[string(s)] {
+		return false
+	}
+	if p.format != nil && p.format(string(s)) != nil {
 		return false
 	}
 	if p.length != (bounds{0, -1}) && !p.length.admit(utf8.RuneCount(s)) {
@@ -214,36 +221,6 @@ func (m *matcher) text(raw []byte, p *program) bool {
 	}
 	m.patterns -= len(s) * p.pattern.insts
 	return m.patterns >= 0 && p.pattern.Match(s)
-}
-
-// number accepts plain integers within bounds that are integers, and any number where there is
-// neither a bound nor a demand for an integer. whole says that raw has neither point nor exponent.
-func (p *program) number(raw []byte, whole bool) bool {
-	if !whole {
-		return p.types&isNumber != 0 && p.least == nil && p.most == nil
-	}
-	if p.types&isInteger == 0 {
-		return false
-	}
-	if p.least == nil && p.most == nil {
-		return true
-	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	return err == nil && (p.least == nil || within(p.least, n) <= 0) && (p.most == nil || within(p.most, n) >= 0)
-}
-
-// within compares a whole bound with n.
-func within(bound *big.Rat, n int64) int {
-	if bound.Num().IsInt64() {
-		switch b := bound.Num().Int64(); {
-		case b < n:
-			return -1
-		case b > n:
-			return 1
-		}
-		return 0
-	}
-	return bound.Num().Sign() // beyond every int64
 }
 
 // skip returns where the value at i ends.

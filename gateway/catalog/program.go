@@ -1,8 +1,8 @@
 package catalog
 
 import (
-	"math/big"
 	"reflect"
+	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -14,16 +14,20 @@ type program struct {
 	never bool // matches nothing
 	types typeSet
 
-	members      map[string]member
-	required     uint64   // a bit for each required member
-	rest         *program // of members that are no properties; nil: anything
-	items        *program // nil: anything
-	anyOf        []*program
-	texts        map[string]bool // the allowed strings; nil: any
-	pattern      *pattern
-	anyText      bool     // a string may be any: no rule above or below is about strings
-	length, size bounds   // of a string in code points; of an array or object
-	least, most  *big.Rat // inclusive; integers only
+	members  map[string]member
+	required uint64       // a bit for each required member
+	rest     *program     // of members that are no properties; nil: anything
+	first    []*program   // of the first elements
+	items    *program     // of the others; nil: anything
+	branches [][]*program // of each, one must match
+	listed   *choices     // the allowed values; nil: any
+	pattern  *pattern
+	format   func(any) error // of a string; nil: any
+	anyText  bool            // a string may be any: no rule is about strings
+	length   bounds          // of a string in code points
+	count    bounds          // how many of an object
+	elements bounds          // how many of an array
+	numbers  *numbers        // nil: any
 }
 
 // member is what an object's program knows of one name.
@@ -90,7 +94,7 @@ func (p *programmer) circular() bool {
 			return false
 		}
 		state[n] = open
-		for _, b := range n.anyOf {
+		for _, b := range slices.Concat(n.branches...) {
 			if visit(b) {
 				return true
 			}
@@ -125,9 +129,10 @@ func (p *programmer) of(n *jsonschema.Schema) (*program, bool) {
 		out.never = !*n.Bool
 		return out, true
 	}
-	ok := plain(n, "Types", "Enum", "Const", "AnyOf", "MaxProperties", "MinProperties", "Required", "Properties", "AdditionalProperties",
-		"MinItems", "MaxItems", "Items", "Items2020", "MinLength", "MaxLength", "Pattern", "Maximum", "Minimum")
-	return out, ok && p.values(n, out) && p.object(n, out) && p.array(n, out) && p.branches(n, out)
+	ok := plain(n, "Types", "Enum", "Const", "AllOf", "AnyOf", "OneOf", "MaxProperties", "MinProperties", "Required", "Properties", "AdditionalProperties",
+		"MinItems", "MaxItems", "PrefixItems", "Items", "Items2020", "MinLength", "MaxLength", "Pattern", "Format",
+		"Maximum", "Minimum", "ExclusiveMaximum", "ExclusiveMinimum", "MultipleOf")
+	return out, ok && p.values(n, out) && p.object(n, out) && p.array(n, out) && p.inPlace(n, out)
 }
 
 // descriptive fields say nothing about whether a value is valid. The dynamic anchor matters
@@ -168,7 +173,7 @@ func (p *programmer) values(n *jsonschema.Schema, out *program) bool {
 			out.types |= typeNames[name]
 		}
 	}
-	if n.Enum != nil && !out.oneOf(n.Enum.Values) || n.Const != nil && !out.oneOf([]any{*n.Const}) {
+	if !out.choose(n) {
 		return false
 	}
 	out.length = bounds{value(n.MinLength, 0), value(n.MaxLength, -1)}
@@ -179,9 +184,12 @@ func (p *programmer) values(n *jsonschema.Schema, out *program) bool {
 		}
 		out.pattern = re
 	}
-	out.anyText = out.texts == nil && out.pattern == nil && out.length == bounds{0, -1}
-	out.least, out.most = n.Minimum, n.Maximum
-	return (out.least == nil || out.least.IsInt()) && (out.most == nil || out.most.IsInt())
+	if n.Format != nil {
+		out.format = n.Format.Validate
+	}
+	out.anyText = out.listed == nil && out.pattern == nil && out.format == nil && out.length == bounds{0, -1}
+	out.numbers = numbersOf(n)
+	return true
 }
 
 func value(n *int, otherwise int) int {
@@ -191,25 +199,11 @@ func value(n *int, otherwise int) int {
 	return *n
 }
 
-// oneOf restricts the program to a list of strings. Other values are rare in such lists.
-func (p *program) oneOf(values []any) bool {
-	texts := make(map[string]bool, len(values))
-	for _, v := range values {
-		s, ok := v.(string)
-		if !ok {
-			return false
-		}
-		texts[s] = p.texts == nil || p.texts[s]
-	}
-	p.texts = texts
-	p.types &= isString
-	return true
-}
-
 func (p *programmer) object(n *jsonschema.Schema, out *program) bool {
 	if len(n.Required) > maxRequired {
 		return false
 	}
+	out.count = bounds{value(n.MinProperties, 0), value(n.MaxProperties, -1)}
 	out.members = make(map[string]member, len(n.Properties))
 	for i, name := range n.Required {
 		out.members[name] = member{bit: 1 << i}
@@ -259,31 +253,13 @@ func (p *programmer) array(n *jsonschema.Schema, out *program) bool {
 		}
 		out.items = sub
 	}
-	// One pair of bounds serves arrays and objects, so only one of them may be bounded.
-	ofItems := n.MinItems != nil || n.MaxItems != nil
-	ofMembers := n.MinProperties != nil || n.MaxProperties != nil
-	switch {
-	case ofItems && ofMembers:
-		return false
-	case ofMembers:
-		out.size = bounds{value(n.MinProperties, 0), value(n.MaxProperties, -1)}
-		out.types &^= isArray // left to the complete implementation
-	case ofItems:
-		out.size = bounds{value(n.MinItems, 0), value(n.MaxItems, -1)}
-		out.types &^= isObject
-	default:
-		out.size = bounds{0, -1}
-	}
-	return true
-}
-
-func (p *programmer) branches(n *jsonschema.Schema, out *program) bool {
-	for _, s := range n.AnyOf {
+	for _, s := range n.PrefixItems {
 		sub, ok := p.of(s)
 		if !ok {
 			return false
 		}
-		out.anyOf = append(out.anyOf, sub)
+		out.first = append(out.first, sub)
 	}
+	out.elements = bounds{value(n.MinItems, 0), value(n.MaxItems, -1)}
 	return true
 }

@@ -17,8 +17,8 @@ func genSchema(depth int) *rapid.Generator[string] {
 		var parts []string
 		add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 		n := func(name string) int { return rapid.IntRange(0, 4).Draw(t, name) }
-		kind := rapid.SampledFrom([]string{"object", "object", "array", "string", "integer", "number", "boolean", "null", "any", "enum", "anyOf", "ref", "never", "rare"}).Draw(t, "kind")
-		if depth == 0 && (kind == "object" || kind == "array" || kind == "anyOf") {
+		kind := rapid.SampledFrom([]string{"object", "object", "array", "string", "integer", "number", "boolean", "null", "any", "enum", "anyOf", "allOf", "oneOf", "union", "tuple", "format", "ref", "never", "rare"}).Draw(t, "kind")
+		if depth == 0 && (kind == "object" || kind == "array" || kind == "anyOf" || kind == "allOf" || kind == "union" || kind == "tuple") {
 			kind = "string"
 		}
 		switch kind {
@@ -60,14 +60,34 @@ func genSchema(depth int) *rapid.Generator[string] {
 		case "integer", "number":
 			add(`"type":%q`, kind)
 			if rapid.Bool().Draw(t, "bounded") {
-				add(`"minimum":%d,"maximum":%s`, n("min")-2, rapid.SampledFrom([]string{"3", "1e30", "2.5", "-1"}).Draw(t, "maximum"))
+				add(`%q:%d,%q:%s`, rapid.SampledFrom([]string{"minimum", "exclusiveMinimum"}).Draw(t, "lower"), n("min")-2,
+					rapid.SampledFrom([]string{"maximum", "exclusiveMaximum"}).Draw(t, "upper"),
+					rapid.SampledFrom([]string{"3", "1e30", "2.5", "-1", "9223372036854775807", "9007199254740992", "9007199254740992.5"}).Draw(t, "maximum"))
+			}
+			if n("step") == 0 {
+				add(`"multipleOf":%s`, rapid.SampledFrom([]string{"2", "0.5", "1e30"}).Draw(t, "step"))
 			}
 		case "boolean", "null":
 			add(`"type":%q`, kind)
 		case "enum":
-			add(`"enum":%s`, rapid.SampledFrom([]string{`["a","é"]`, `["a",1]`, `[]`, `["x\"y"]`}).Draw(t, "enum"))
+			add(`"enum":%s`, rapid.SampledFrom([]string{`["a","é"]`, `["a",1]`, `[]`, `["x\"y"]`, `[1,null,true]`, `[false,3,3.0,1e1]`, `[-0.5,"a",{}]`, `[[],9223372036854775808]`}).Draw(t, "enum"))
 		case "anyOf":
 			add(`"anyOf":[%s,%s]`, genSchema(depth-1).Draw(t, "first"), genSchema(depth-1).Draw(t, "second"))
+		case "allOf":
+			add(`"allOf":[%s,%s]`, genSchema(depth-1).Draw(t, "first"), genSchema(depth-1).Draw(t, "second"))
+		case "oneOf":
+			add(`"oneOf":%s`, rapid.SampledFrom([]string{`[{"type":"string"},{"type":"null"}]`, `[{"type":"number"},{"type":"integer"}]`, `[{"const":"a"},{"const":null},{"type":"object"}]`,
+				`[{"type":"string"},{"$ref":"#/$defs/d"}]`, `[{"type":"array"},{"$ref":"#/$defs/d"}]`, `[{"type":"array"},{"enum":[1,[]]}]`, `[false,{"type":["boolean","null"]}]`}).Draw(t, "variants"))
+		case "union":
+			variant := func(tag, required string) string {
+				return fmt.Sprintf(`{"type":"object","properties":{"p0":{"const":%q},"p1":%s},"required":[%q]}`, tag, genSchema(depth-1).Draw(t, "variant"), required)
+			}
+			second := rapid.SampledFrom([]string{"a", "aaaa"}).Draw(t, "tag")
+			add(`"oneOf":[%s,%s]`, variant("a", "p0"), variant(second, rapid.SampledFrom([]string{"p0", "p0", "p1"}).Draw(t, "required")))
+		case "tuple":
+			add(`"type":"array","prefixItems":[%s],"items":%s`, genSchema(depth-1).Draw(t, "first"), genSchema(depth-1).Draw(t, "others"))
+		case "format":
+			add(`"type":["string","null"],"format":%q`, rapid.SampledFrom([]string{"email", "uri", "date", "ipv4", "unknown"}).Draw(t, "format"))
 		case "ref":
 			add(`"$ref":%s`, rapid.SampledFrom([]string{`"#"`, `"#/$defs/d"`}).Draw(t, "ref"))
 		case "never":
@@ -98,7 +118,7 @@ func genInstance(depth int) *rapid.Generator[string] {
 			}
 			return "{" + space + strings.Join(members, space+",") + space + "}"
 		}
-		return rapid.SampledFrom([]string{"null", "true", "false", "0", "-1", "2", "3", "3.0", "1e1", "9223372036854775808", "-0.5",
+		return rapid.SampledFrom([]string{"null", "true", "false", "0", "-1", "2", "3", "3.0", "1e1", "9223372036854775808", "9007199254740993", "2.5", "-0", "1.0", "1e30", "-0.5", `"a@example.com"`, `"2020-01-01"`, `"ftp://x"`,
 			`""`, `"a"`, `"é"`, `"\u00e9"`, `"aaaa"`, `"x\"y"`, `"😀"`, `"\ud83d\ude00"`, "{}", "[]"}).Draw(t, "scalar")
 	})
 }
@@ -108,8 +128,9 @@ func TestProgramMatchesOnlyWhatIsValid(t *testing.T) {
 	matched, programs := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		doc := genSchema(3).Draw(t, "schema")
+		dialect := rapid.SampledFrom([]string{"", `"$schema":"http://json-schema.org/draft-07/schema#",`}).Draw(t, "dialect") // which asserts formats
 		if doc[0] == '{' {
-			doc = `{"$defs":{"d":{"type":["object","string"],"additionalProperties":{"$ref":"#/$defs/d"}}}` + strings.TrimSuffix(","+doc[1:], ",}")
+			doc = "{" + dialect + `"$defs":{"d":{"type":["object","string"],"additionalProperties":{"$ref":"#/$defs/d"}}}` + strings.TrimSuffix(","+doc[1:], ",}")
 			if doc[len(doc)-1] != '}' {
 				doc += "}"
 			}
@@ -172,6 +193,10 @@ func TestUsualSchemasArePrograms(t *testing.T) {
 		`{"type":"object","properties":{"rows":{"type":"array","items":{"type":"object","properties":{"id":{"type":"integer","minimum":0}},"required":["id"]}}}}`:                                                                                                                `{"rows":[{"id":1},{"id":2,"x":[1,{"y":"]"}]}]}`,
 		`{"type":"object","properties":{"q":{"anyOf":[{"type":"string"},{"type":"null"}],"title":"Q"},"n":{"$ref":"#/$defs/N"}},"$defs":{"N":{"type":"object","properties":{"next":{"$ref":"#/$defs/N"}}}}}`:                                                                     `{"q":null,"n":{"next":{"next":{}}}}`,
 		`{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"a":{"type":"array","items":{"type":"string","maxLength":3}}}}`:                                                                                                                      `{"a":["é\u00e9x"]}`,
+		// What generators of schemas write for types of programs: unions, numbers with bounds, formats.
+		`{"type":"object","properties":{"t":{"type":"number","minimum":0,"exclusiveMaximum":2},"n":{"type":"integer","exclusiveMinimum":0,"multipleOf":5},"level":{"enum":[1,2,null]},"all":{"type":"boolean","const":true}}}`:                                                                                                                                                                                              `{"t":0.7,"n":10,"level":null,"all":true}`,
+		`{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"url":{"type":"string","format":"uri"},"at":{"allOf":[{"type":"string"},{"format":"date"}]}}}`:                                                                                                                                                                                                                                  `{"url":"https://example.com/a","at":"2026-01-31"}`,
+		`{"type":"object","properties":{"op":{"oneOf":[{"$ref":"#/$defs/Add"},{"$ref":"#/$defs/Del"}]},"or":{"oneOf":[{"type":"string"},{"type":"null"}]},"box":{"type":"array","prefixItems":[{"type":"number"},{"type":"number"}],"items":false}},"$defs":{"Add":{"type":"object","properties":{"op":{"const":"add"}},"required":["op"]},"Del":{"type":"object","properties":{"op":{"const":"del"}},"required":["op"]}}}`: `{"op":{"op":"del"},"or":null,"box":[1,2.5]}`,
 		`{"type":"object"}`: `{"anything":[true,false,null,-1.5e3]}`,
 	} {
 		s, err := Compile([]byte(schema))
