@@ -17,17 +17,49 @@ func unescape(doc *view) *view {
 	if i < 0 {
 		return doc
 	}
-	m := newMaker(doc, 0, len(doc.text))
-	m.edits = make([]edit, 0, bytes.Count(doc.text, []byte{'\\'}))
-	for i >= 0 {
-		m.to(i)
-		b, n := escape(doc.text[i:])
-		m.replace(n, b...)
-		if i = bytes.IndexByte(doc.text[m.next:], '\\'); i >= 0 {
-			i += m.next
+	from := doc.text
+	text := make([]byte, len(from)) // an escape is longer than what it means
+	edits := make([]edit, 0, bytes.Count(from[i:], []byte{'\\'}))
+	n := copy(text, from[:i])
+	for i < len(from) {
+		at, begin := n, i
+		if i+1 < len(from) && meant[from[i+1]] != 0 {
+			text[n] = meant[from[i+1]]
+			n, i = n+1, i+2
+		} else if b, m := escape(from[i:]); m > 0 {
+			n, i = n+copy(text[n:], b), i+m
+		} else {
+			text[n] = from[i] // in no sound document
+			n, i = n+1, i+1
 		}
+		edits = append(edits, edit{int32(at), int32(n - at), int32(begin), int32(i - begin)})
+		k := copyPlain(text[n:], from[i:])
+		n, i = n+k, i+k
 	}
-	return m.done()
+	return &view{of: doc, end: len(from), depth: doc.depth, text: text[:n], edits: edits}
+}
+
+// meant is what an escape of one letter means; 0 for letters that are none.
+var meant = [256]byte{'"': '"', '\\': '\\', '/': '/', '\'': '\'', 'n': '\n', 't': '\t', 'r': '\r', 'b': '\b', 'f': '\f'}
+
+// copyPlain copies what stands before the next backslash and returns how much. Between escapes there
+// is mostly little, which is copied sooner than it could be measured.
+func copyPlain(dst, from []byte) int {
+	const little = 16
+	for i := range min(len(from), little) {
+		if from[i] == '\\' {
+			return i
+		}
+		dst[i] = from[i]
+	}
+	if len(from) <= little {
+		return len(from)
+	}
+	k := bytes.IndexByte(from[little:], '\\')
+	if k < 0 {
+		k = len(from) - little
+	}
+	return little + copy(dst[little:], from[little:little+k])
 }
 
 // escape returns what the escape at the beginning of text means and how long it is; n is 0 where it is none.
