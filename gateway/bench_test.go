@@ -71,7 +71,10 @@ func BenchmarkRows(b *testing.B) {
 }
 
 func benchCall(b *testing.B, call string) {
-	f := benchFixture(b)
+	benchOn(b, benchFixture(b), call)
+}
+
+func benchOn(b *testing.B, f *fixture, call string) {
 	body := []byte(call)
 	r := httptest.NewRequest(http.MethodPost, identitytest.URL+"/mcp", nil)
 	for _, h := range [][2]string{{"Content-Type", "application/json"}, {"Accept", "application/json, text/event-stream"}, {"Authorization", "Bearer " + f.reader},

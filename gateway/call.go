@@ -37,7 +37,8 @@ type exchange struct {
 	sent    time.Time
 
 	watch       Watch  // nil: nobody watches
-	traceparent string // what goes upstream; "" until traced
+	settled     bool   // which trace it belongs to
+	traceparent string // what goes upstream; "" for none
 	came        string // the code of what came of it
 
 	about *checked // of a client's answer: the call that the question came with

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"net/http"
 
 	"sallyport/gateway/wire"
@@ -44,9 +45,10 @@ type Observer interface {
 type Watch interface {
 	// Step says that the step before has ended and this one begins.
 	Step(Step)
-	// Trace is called once, before the record is written or anything goes upstream. parent is the trace
-	// context that the client has sent, "" where it has sent none that is well formed. What it returns
-	// goes upstream in its place, and the trace into the record.
+	// Trace is called once for each request of somebody who is known, before the record is written or
+	// anything goes upstream. parent is the trace context that the client has sent, "" where it has sent
+	// none that is well formed. What it returns goes upstream in its place, and the trace into the record.
+	// A stranger's request is in no trace: it could write into those of others, and crowd them out.
 	Trace(parent string) (traceparent string)
 	// End says what came of the request.
 	End(Seen)
@@ -75,9 +77,10 @@ func (x *exchange) step(s Step) {
 
 // traced settles which trace the request belongs to, once a message is understood or refused.
 func (x *exchange) traced() {
-	if x.traceparent != "" {
+	if x.settled || x.who == nil {
 		return
 	}
+	x.settled = true
 	x.traceparent = wire.Traceparent(x.r.Header, x.msg)
 	if x.watch != nil {
 		x.traceparent = x.watch.Trace(x.traceparent)
@@ -91,7 +94,7 @@ func (x *exchange) seen() {
 		return
 	}
 	x.traced()
-	s := Seen{ID: x.rec.ID, Code: x.came, Decision: x.rec.Decision, Server: x.rec.Server, BytesIn: x.rec.BytesIn, BytesOut: x.rec.BytesOut}
+	s := Seen{ID: x.rec.ID, Code: cmp.Or(x.came, "ok"), Decision: x.rec.Decision, Server: x.rec.Server, BytesIn: x.rec.BytesIn, BytesOut: x.rec.BytesOut}
 	if x.msg != nil && (x.msg.MethodKnown() || x.msg.Kind == wire.Response) {
 		s.Method, s.Era = x.rec.Method, x.msg.Era.String()
 	}

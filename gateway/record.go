@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 
 	"sallyport/gateway/audit"
+	"sallyport/gateway/wire"
 )
 
 // record puts the decision on disk. Without that there is no call.
@@ -83,7 +84,7 @@ func (x *exchange) refuse(e *Error) {
 	}
 	x.g.log.Log(x.r.Context(), level, "refused", slog.String("id", x.rec.ID), slog.String("code", e.Code.String()),
 		slog.String("subject", x.rec.Subject), slog.String("server", x.rec.Server), slog.String("method", x.rec.Method),
-		slog.String("tool", x.rec.Tool), slog.String("detail", detail), slog.String("trace_id", x.rec.TraceID))
+		slog.String("tool", x.rec.Tool), slog.String("detail", detail), slog.String("trace_id", x.rec.TraceID), slog.String("span_id", wire.SpanID(x.traceparent)))
 	if !x.started {
 		x.respondError(e)
 	}
@@ -95,6 +96,6 @@ func (x *exchange) recovered() {
 	if v == nil {
 		return
 	}
-	x.g.log.Error("panic", slog.String("id", x.rec.ID), slog.String("trace_id", x.rec.TraceID), slog.Any("value", v), slog.String("stack", string(debug.Stack())))
+	x.g.log.Error("panic", slog.String("id", x.rec.ID), slog.String("trace_id", x.rec.TraceID), slog.String("span_id", wire.SpanID(x.traceparent)), slog.Any("value", v), slog.String("stack", string(debug.Stack())))
 	x.refuse(&Error{Code: CodeInternal, Public: "internal error"})
 }

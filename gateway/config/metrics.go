@@ -96,6 +96,11 @@ func (s *Service) rollout(count func(string, string, func(gateway.Counts) int64)
 	}
 }
 
+// unsent notes that traces or metrics have not reached their collector. Nothing waits for them.
+func (s *Service) unsent(err error) {
+	s.log.Warn("traces or metrics were not sent", slog.Any("error", err))
+}
+
 // endTelemetry sends what waits. A collector that does not answer must not hold up the end.
 func (s *Service) endTelemetry() {
 	if s.telemetry == nil {

@@ -120,7 +120,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if s.telemetry, err = observe.Start(ctx, version(), cfg.source.env); err != nil {
+	if s.telemetry, err = observe.Start(ctx, version(), cfg.source.env, s.unsent); err != nil {
 		return nil, err
 	}
 	s.gateway, err = gateway.New(gateway.Options{Observer: s.telemetry.Observer(), Recorder: s.recorder, Grants: s.grants, StateKey: stateKey, Logger: log, Approvals: s.approvals,

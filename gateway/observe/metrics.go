@@ -3,7 +3,6 @@ package observe
 import (
 	"errors"
 	"sync"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -18,7 +17,7 @@ var (
 )
 
 func (t *Telemetry) instruments() error {
-	var errs [4]error
+	var errs [5]error
 	t.requests, errs[0] = t.meter.Int64Counter("sallyport.requests",
 		metric.WithDescription("Requests that have been answered, by what came of them."))
 	t.tools, errs[1] = t.meter.Int64Counter("sallyport.tool.calls",
@@ -27,46 +26,64 @@ func (t *Telemetry) instruments() error {
 		metric.WithDescription("From the first byte of a request's header to the last of its answer; of a stream, to its end."))
 	t.steps, errs[3] = t.meter.Float64Histogram("sallyport.step.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(stepBounds...),
 		metric.WithDescription("Time that requests spend in each step of the line; forward is the server's."))
+	t.upstream, errs[4] = t.meter.Float64Histogram("sallyport.upstream.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(requestBounds...),
+		metric.WithDescription("Time that requests wait for their server: the step forward, by server."))
 	for s := range gateway.Steps {
-		t.stepLabels = append(t.stepLabels, metric.WithAttributeSet(attribute.NewSet(attribute.String("step", s.String()))))
+		t.stepLabels[s] = recorded(attribute.String("step", s.String()))
 	}
 	return errors.Join(errs[:]...)
 }
 
-// maxLabels is how many combinations of labels a process keeps. What comes beyond is counted under
-// the label "other", so that no catalogue can fill the memory of who collects.
-const maxLabels = 4096
+// maxLabels is how many combinations of labels an instrument keeps. What comes beyond is counted under
+// the label "other", so that no catalogue can fill the memory of who collects. It is below the limit of
+// OpenTelemetry's own, which would drop the server's name as well.
+const maxLabels = 1024
+
+// option is a set of attributes, in the forms that the two kinds of instruments take. They are kept as
+// slices, since one made for each measurement would be an allocation for each.
+type option struct {
+	record []metric.RecordOption
+	add    []metric.AddOption
+}
+
+func recorded(attributes ...attribute.KeyValue) option {
+	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
+	return option{[]metric.RecordOption{set}, []metric.AddOption{set}}
+}
+
+// values are the values of an instrument's labels, in the order of its names.
+type values [4]string
 
 // labels keeps a set of attributes for each combination that has been seen: making one costs more than
 // the measurement.
 type labels struct {
-	sets  sync.Map // [4]string → metric.MeasurementOption
-	count atomic.Int64
+	names []string
+	mu    sync.RWMutex // guards seen
+	seen  map[values]option
 }
 
-func (l *labels) of(names [4]string, values [4]string) metric.MeasurementOption {
-	if set, ok := l.sets.Load(values); ok {
-		return set.(metric.MeasurementOption) // nothing else is stored
+func labelled(names ...string) labels { return labels{names: names, seen: map[values]option{}} }
+
+func (l *labels) of(v values) option {
+	l.mu.RLock()
+	known, ok := l.seen[v]
+	l.mu.RUnlock()
+	if ok {
+		return known
 	}
-	full := l.count.Add(1) > maxLabels
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := len(l.seen) >= maxLabels
 	var attributes []attribute.KeyValue
-	for i, name := range names {
-		if v := values[i]; name != "" {
-			if full {
-				v = "other"
-			}
-			attributes = append(attributes, attribute.String(name, v))
+	for i, name := range l.names {
+		if full {
+			v[i] = "other"
 		}
+		attributes = append(attributes, attribute.String(name, v[i]))
 	}
-	set := metric.WithAttributeSet(attribute.NewSet(attributes...))
+	made := recorded(attributes...)
 	if !full {
-		l.sets.Store(values, set)
+		l.seen[v] = made
 	}
-	return set
+	return made
 }
-
-var (
-	requestLabels  = [4]string{"server", "method", "code", "decision"}
-	durationLabels = [4]string{"server", "method"}
-	toolLabels     = [4]string{"server", "tool", "code"}
-)

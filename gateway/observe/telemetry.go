@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	bridge "go.opentelemetry.io/otel/exporters/prometheus"
@@ -19,6 +20,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"sallyport/gateway"
 )
 
 const scope = "sallyport"
@@ -31,25 +34,28 @@ type Telemetry struct {
 	meter    metric.Meter
 	tracer   trace.Tracer // nil: no traces
 
-	requests, tools metric.Int64Counter
-	duration, steps metric.Float64Histogram
-	stepLabels      []metric.MeasurementOption
-	labels          labels // of requests
-	durations       labels
-	called          labels
+	requests, tools           metric.Int64Counter
+	duration, steps, upstream metric.Float64Histogram
+
+	stepLabels                                    [gateway.Steps]option
+	ofRequests, ofDurations, ofTools, ofUpstreams labels
 }
 
 // Start begins to count. Traces, and metrics that are sent and not fetched, go where the standard
-// variables of OpenTelemetry say: OTEL_EXPORTER_OTLP_ENDPOINT and its kin, OTLP over HTTP.
-func Start(ctx context.Context, version string, env map[string]string) (*Telemetry, error) {
-	if p := env["OTEL_EXPORTER_OTLP_PROTOCOL"]; p != "" && p != "http/protobuf" {
-		return nil, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL is %q: this gateway speaks http/protobuf alone; send to the collector's HTTP port (4318)", p)
+// variables of OpenTelemetry say: OTEL_EXPORTER_OTLP_ENDPOINT and its kin, OTLP over HTTP. What could not
+// be sent is told to report; OpenTelemetry has one place for that in a process, so the last caller's is
+// told of all.
+func Start(ctx context.Context, version string, env map[string]string, report func(error)) (*Telemetry, error) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(report))
+	if err := understood(env); err != nil {
+		return nil, err
 	}
 	own, err := resource.New(ctx, resource.WithAttributes(semconv.ServiceName("sallyport"), semconv.ServiceVersion(version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	t := &Telemetry{registry: prometheus.NewRegistry()}
+	t := &Telemetry{registry: prometheus.NewRegistry(), ofRequests: labelled("server", "method", "code", "decision"),
+		ofDurations: labelled("server", "method"), ofTools: labelled("server", "tool", "code"), ofUpstreams: labelled("server")}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	page, err := bridge.New(bridge.WithRegisterer(t.registry), bridge.WithoutScopeInfo(), bridge.WithoutTargetInfo())
 	if err != nil {
@@ -74,6 +80,21 @@ func Start(ctx context.Context, version string, env map[string]string) (*Telemet
 		t.tracer = t.tracers.Tracer(scope, trace.WithInstrumentationVersion(version))
 	}
 	return t, t.instruments()
+}
+
+// understood refuses what the exporters would pass over in silence, and then nothing would arrive.
+func understood(env map[string]string) error {
+	for _, signal := range []string{"", "TRACES_", "METRICS_"} {
+		name := "OTEL_EXPORTER_OTLP_" + signal + "PROTOCOL"
+		if p := env[name]; p != "" && p != "http/protobuf" {
+			return fmt.Errorf("%s is %q: this gateway speaks http/protobuf alone; send to the collector's HTTP port (4318)", name, p)
+		}
+		name = "OTEL_EXPORTER_OTLP_" + signal + "ENDPOINT"
+		if e := env[name]; e != "" && !strings.HasPrefix(e, "http://") && !strings.HasPrefix(e, "https://") {
+			return fmt.Errorf("%s is %q: write http://HOST:PORT or https://HOST:PORT", name, e)
+		}
+	}
+	return nil
 }
 
 // sends reports whether the environment names a place for the signal.

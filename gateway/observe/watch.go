@@ -75,12 +75,16 @@ func (w *watch) End(s gateway.Seen) {
 	w.leave(now)
 	ctx := context.Background()
 	for _, p := range w.parts {
-		w.t.steps.Record(ctx, p.to.Sub(p.from).Seconds(), w.t.stepLabels[p.step])
+		took := p.to.Sub(p.from).Seconds()
+		w.t.steps.Record(ctx, took, w.t.stepLabels[p.step].record...)
+		if p.step == gateway.StepForward {
+			w.t.upstream.Record(ctx, took, w.t.ofUpstreams.of(values{s.Server}).record...)
+		}
 	}
-	w.t.requests.Add(ctx, 1, w.t.labels.of(requestLabels, [4]string{s.Server, s.Method, s.Code, s.Decision}))
-	w.t.duration.Record(ctx, now.Sub(w.began).Seconds(), w.t.durations.of(durationLabels, [4]string{s.Server, s.Method}))
+	w.t.requests.Add(ctx, 1, w.t.ofRequests.of(values{s.Server, s.Method, s.Code, s.Decision}).add...)
+	w.t.duration.Record(ctx, now.Sub(w.began).Seconds(), w.t.ofDurations.of(values{s.Server, s.Method}).record...)
 	if s.Tool != "" {
-		w.t.tools.Add(ctx, 1, w.t.called.of(toolLabels, [4]string{s.Server, s.Tool, s.Code}))
+		w.t.tools.Add(ctx, 1, w.t.ofTools.of(values{s.Server, s.Tool, s.Code}).add...)
 	}
 	if w.span != nil {
 		w.spans(s, now)
@@ -92,6 +96,9 @@ func (w *watch) End(s gateway.Seen) {
 // broken are the codes that are somebody's fault on this side: they make a span an error. A refusal is
 // the gateway's work.
 var broken = map[string]bool{"internal": true, "unaudited": true, "stale": true, "unavailable": true, "timeout": true, "invalid_output": true}
+
+// operation is what OpenTelemetry's conventions for MCP call a method that uses a tool.
+var operation = map[string]string{"tools/call": "execute_tool"}
 
 // spans writes the request's span and one for each step.
 func (w *watch) spans(s gateway.Seen, now time.Time) {
@@ -110,7 +117,7 @@ func (w *watch) spans(s gateway.Seen, now time.Time) {
 	attributes := []attribute.KeyValue{attribute.String("sallyport.decision.id", s.ID), attribute.String("sallyport.code", s.Code),
 		attribute.Int64("sallyport.bytes_in", s.BytesIn), attribute.Int64("sallyport.bytes_out", s.BytesOut)}
 	for name, v := range map[string]string{"mcp.method.name": s.Method, "gen_ai.tool.name": s.Tool, "sallyport.server": s.Server,
-		"sallyport.decision": s.Decision, "sallyport.era": s.Era} {
+		"sallyport.decision": s.Decision, "sallyport.era": s.Era, "gen_ai.operation.name": operation[s.Method]} {
 		if v != "" {
 			attributes = append(attributes, attribute.String(name, v))
 		}

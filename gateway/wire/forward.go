@@ -86,6 +86,15 @@ func TraceID(traceparent string) string {
 	return traceparent[from:to]
 }
 
+// SpanID returns the span that a trace context names; "" of "".
+func SpanID(traceparent string) string {
+	const from, to = len("00-") + 32 + len("-"), len("00-") + 32 + len("-") + 16
+	if len(traceparent) < to {
+		return ""
+	}
+	return traceparent[from:to]
+}
+
 const traceparentForm = "00-hhhhhhhhhhhhhhhhhhhhhhhhhhhhhhhh-hhhhhhhhhhhhhhhh-hh"
 
 // validTraceparent accepts version 00 only (W3C Trace Context, §3.2.2): of a later version the
