@@ -170,3 +170,17 @@ func TestTrapsAreAsTold(t *testing.T) {
 		}
 	}
 }
+
+// A page that the index does not name is found by nobody.
+func TestIndexNamesEveryPage(t *testing.T) {
+	all := pages(t)
+	for name := range all {
+		page := strings.TrimPrefix(name, "docs/")
+		if page == name || page == "README.md" || strings.HasPrefix(page, "adr/") {
+			continue
+		}
+		if !strings.Contains(all["docs/README.md"], "]("+page+")") {
+			t.Errorf("docs/README.md does not name %s", page)
+		}
+	}
+}
