@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # outside.
 PACKAGES = $$(go list ./... | grep -vE '/test/(e2e|deploy)$$')
 
-.PHONY: help build test lint unit mutation fuzz e2e e2e-tools test-claude phishing bench demo docs
+.PHONY: help build test lint unit mutation fuzz observe e2e e2e-tools test-claude phishing bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -65,11 +65,16 @@ fuzz: ## run each fuzz target for FUZZTIME (20s)
 CLIENTS := $(CACHE)/clients/.installed
 EVERYTHING := $(CACHE)/bin/everything-server-v1.8.0
 IDP := $(CACHE)/bin/idp
+COLLECTOR := $(CACHE)/bin/collector
+PROMETHEUS := $(CACHE)/prometheus/usr/bin/prometheus
 OPA := $(CACHE)/bin/opa-v1.22.2
 CLAUDE_VERSION := 2.1.332
 CLAUDE := $(CACHE)/claude-$(CLAUDE_VERSION)/.installed
 
-e2e-tools: $(CLIENTS) $(EVERYTHING) $(IDP)
+e2e-tools: $(CLIENTS) $(EVERYTHING) $(IDP) $(COLLECTOR) $(PROMETHEUS)
+
+observe: build $(COLLECTOR) $(PROMETHEUS) ## a real Prometheus and a real OpenTelemetry collector read what the gateway shows; part of e2e
+	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 10m -run '^TestObserve' ./test/e2e
 
 e2e: build e2e-tools ## the real binary with real clients, servers and attacks
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 20m -skip '^TestClaude' ./test/e2e
@@ -95,6 +100,17 @@ $(EVERYTHING):
 # An OpenID Connect provider, a module of its own: the gateway's needs nothing of it.
 $(IDP): $(wildcard test/e2e/idp/*)
 	go build -C test/e2e/idp -o $@ .
+
+# OpenTelemetry's own collector, with what these tests need of it: a module of its own as well.
+$(COLLECTOR): $(wildcard test/e2e/collector/*)
+	go build -C test/e2e/collector -o $@ .
+
+# prometheus and promtool are unpacked, and not installed, from their Debian package.
+$(PROMETHEUS):
+	mkdir -p $(CACHE)/prometheus && cd $(CACHE)/prometheus; \
+	  apt-get download prometheus || { apt-get update && apt-get download prometheus; } \
+	    || { echo "the tests of metrics need prometheus and promtool (Debian: package prometheus): put both into $(@D)"; exit 1; }; \
+	  dpkg -x prometheus_*.deb . && touch usr/bin/prometheus
 
 # Claude Code is not free software: it is fetched for this test, by who runs it, and is no
 # dependency of anything.

@@ -54,6 +54,7 @@ func (s *Service) facts() []observe.Fact {
 		one("sallyport.grants.live", "Grants that can be used now.", func() float64 { return float64(s.grants.Live()) }),
 		one("sallyport.streams.open", "Streams that clients have open.", func() float64 { return float64(s.gateway.Counts().Streams) }),
 		one("sallyport.audit.waiting", "Records that are not on disk yet.", func() float64 { return float64(s.recorder.Use().Waiting) }),
+		one("sallyport.audit.dropped", "Outcomes and refusals that found no room, and are not in the record yet, not even as a number.", func() float64 { return float64(s.recorder.Use().Dropped) }),
 		one("sallyport.audit.healthy", "1 where decisions can be recorded; at 0 every call is refused.", func() float64 { return truth[s.recorder.Healthy() == nil] }),
 		total(one("sallyport.audit.syncs", "Batches of records that the disk has taken.", func() float64 { return float64(s.recorder.Use().Syncs) }), ""),
 		total(one("sallyport.audit.sync.time", "Time that the disk took for them.", func() float64 { return s.recorder.Use().SyncTime.Seconds() }), "s"),
