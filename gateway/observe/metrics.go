@@ -25,7 +25,7 @@ func (t *Telemetry) instruments() error {
 	t.duration, errs[2] = t.meter.Float64Histogram("sallyport.request.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(requestBounds...),
 		metric.WithDescription("From the first byte of a request's header to the last of its answer; of a stream, to its end."))
 	t.steps, errs[3] = t.meter.Float64Histogram("sallyport.step.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(stepBounds...),
-		metric.WithDescription("Time that requests spend in each step of the line; forward is the server's."))
+		metric.WithDescription("Time that requests spend in each step of the line; forward is the server's. Of many requests, one in sixteen."))
 	t.upstream, errs[4] = t.meter.Float64Histogram("sallyport.upstream.duration", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(requestBounds...),
 		metric.WithDescription("Time that requests wait for their server: the step forward, by server."))
 	for s := range gateway.Steps {

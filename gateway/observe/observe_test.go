@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -144,6 +146,38 @@ func TestWatchingAllocatesNothing(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { request(tel, "", seen) }); got > 2 {
 		t.Errorf("%v allocations for each request; want none", got)
 	}
+}
+
+// The steps of few requests are all measured, those of many by chance; the server's time always.
+func TestStepsOfManyRequestsAreSampled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tel := start(t, nil)
+		const slow, fast = 50, 5000
+		for range slow {
+			request(tel, "", seen)
+			time.Sleep(timeEvery)
+		}
+		count := func(metric string) (n int) {
+			_, after, _ := strings.Cut(page(tel), "\n"+metric+" ")
+			_, _ = fmt.Sscan(after, &n)
+			return n
+		}
+		const step, server = `sallyport_step_duration_seconds_count{step="authorize"}`, `sallyport_upstream_duration_seconds_count{server="files"}`
+		if got := count(step); got != slow {
+			t.Errorf("steps of %d of %d slow requests; want all", got, slow)
+		}
+		for range fast { // within one moment
+			request(tel, "", seen)
+		}
+		// 5,000 draws of one in sixteen: 312 on average, with a deviation of 17.
+		if got := count(step) - slow; got < 312-8*17 || got > 312+8*17 {
+			t.Errorf("steps of %d of %d fast requests; want about one in %d", got, fast, timeOneIn)
+		}
+		if got := count(server); got != slow+fast {
+			t.Errorf("the server's time of %d requests; want of all %d", got, slow+fast)
+		}
+		_ = tel.Close(t.Context())
+	})
 }
 
 func TestStartRefuses(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -34,6 +36,9 @@ type Telemetry struct {
 	meter    metric.Meter
 	tracer   trace.Tracer // nil: no traces
 
+	began time.Time
+	timed atomic.Int64 // when the steps of a request were last measured, in nanoseconds since began
+
 	requests, tools           metric.Int64Counter
 	duration, steps, upstream metric.Float64Histogram
 
@@ -54,7 +59,7 @@ func Start(ctx context.Context, version string, env map[string]string, report fu
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	t := &Telemetry{registry: prometheus.NewRegistry(), ofRequests: labelled("server", "method", "code", "decision"),
+	t := &Telemetry{registry: prometheus.NewRegistry(), began: time.Now(), ofRequests: labelled("server", "method", "code", "decision"),
 		ofDurations: labelled("server", "method"), ofTools: labelled("server", "tool", "code"), ofUpstreams: labelled("server")}
 	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	page, err := bridge.New(bridge.WithRegisterer(t.registry), bridge.WithoutScopeInfo(), bridge.WithoutTargetInfo())
@@ -79,6 +84,7 @@ func Start(ctx context.Context, version string, env map[string]string, report fu
 		t.tracers = sdktrace.NewTracerProvider(sdktrace.WithResource(own), sdktrace.WithBatcher(exporter))
 		t.tracer = t.tracers.Tracer(scope, trace.WithInstrumentationVersion(version))
 	}
+	t.timed.Store(-int64(timeEvery)) // the first one is measured
 	return t, t.instruments()
 }
 

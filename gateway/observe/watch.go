@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -24,7 +25,25 @@ var watches = sync.Pool{New: func() any { return new(watch) }}
 func (o observer) Begin(*http.Request) gateway.Watch {
 	w := watches.Get().(*watch) // nothing else is put there
 	*w = watch{t: o.t, began: time.Now(), at: gateway.Steps, parts: w.parts[:0]}
+	w.times = o.t.times(w.began)
 	return w
+}
+
+// Reading the clock at each step and noting each time costs more than all else that is measured of a
+// call, so of many calls only some are measured that closely: all where fewer than one comes in
+// timeEvery, and of the rest one in timeOneIn, by chance.
+const (
+	timeEvery = 10 * time.Millisecond
+	timeOneIn = 16
+)
+
+// times reports whether the steps of a request that has come now are measured.
+func (t *Telemetry) times(now time.Time) bool {
+	last := t.timed.Load()
+	if at := int64(now.Sub(t.began)); at-last >= int64(timeEvery) {
+		return t.timed.CompareAndSwap(last, at)
+	}
+	return rand.Uint32N(timeOneIn) == 0
 }
 
 // part is one stay of a request in a step.
@@ -40,11 +59,15 @@ type watch struct {
 	at    gateway.Step // where the request is; Steps before the first
 	since time.Time
 	parts []part
+	times bool       // the steps are measured
 	span  trace.Span // nil: this request is not traced
 	ctx   context.Context
 }
 
 func (w *watch) Step(s gateway.Step) {
+	if !w.times && w.t.tracer == nil && s != gateway.StepForward && w.at != gateway.StepForward {
+		return // of these requests only the server's time is measured
+	}
 	now := time.Now()
 	w.leave(now)
 	w.at, w.since = s, now
@@ -76,7 +99,9 @@ func (w *watch) End(s gateway.Seen) {
 	ctx := context.Background()
 	for _, p := range w.parts {
 		took := p.to.Sub(p.from).Seconds()
-		w.t.steps.Record(ctx, took, w.t.stepLabels[p.step].record...)
+		if w.times {
+			w.t.steps.Record(ctx, took, w.t.stepLabels[p.step].record...)
+		}
 		if p.step == gateway.StepForward {
 			w.t.upstream.Record(ctx, took, w.t.ofUpstreams.of(values{s.Server}).record...)
 		}
