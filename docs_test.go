@@ -184,3 +184,30 @@ func TestIndexNamesEveryPage(t *testing.T) {
 		}
 	}
 }
+
+// The page of known failures and the tests of them name each other.
+func TestKnownFailuresAreAllListed(t *testing.T) {
+	src, err := os.ReadFile("test/e2e/known_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := pages(t)["docs/known-failures.md"]
+	tests := regexp.MustCompile(`(?m)^func (TestKnown\w+)\(`).FindAllSubmatch(src, -1)
+	if len(tests) == 0 {
+		t.Fatal("there are no tests of known failures")
+	}
+	for _, m := range tests {
+		if !strings.Contains(page, "`"+string(m[1])+"`") {
+			t.Errorf("docs/known-failures.md does not name %s", m[1])
+		}
+	}
+	for line := range strings.Lines(page) {
+		before, _, not := strings.Cut(page, "## Not prevented here")
+		if !not || !strings.Contains(before, line) {
+			continue
+		}
+		if strings.HasPrefix(line, "| ") && !strings.Contains(line, "| test |") && !strings.Contains(line, "`Test") {
+			t.Errorf("docs/known-failures.md has a row without a test: %s", line)
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 )
 
 // record writes a log of n decisions, in segments of a few, and returns its directory.
-func record(t *testing.T, n int) string {
+func record(t testing.TB, n int) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "audit")
 	l, err := audit.Open(dir, audit.Options{SegmentBytes: 2000})
@@ -35,7 +35,7 @@ func record(t *testing.T, n int) string {
 }
 
 // write writes decision i.
-func write(t *testing.T, l *audit.Log, i int) {
+func write(t testing.TB, l *audit.Log, i int) {
 	t.Helper()
 	r := audit.Record{ID: fmt.Sprintf("01JABCDEFGHJKMNPQRSTVWX%03d", i), Time: time.Date(2026, 1, 1, 0, i, 0, 0, time.UTC), Phase: audit.PhaseDecision,
 		Method: "tools/call", Server: "files", Tool: []string{"read_file", "write_file"}[i%2], Subject: []string{"ann", "bob", `c"d`}[i%3], Decision: "allow"}
