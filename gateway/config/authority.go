@@ -105,8 +105,8 @@ func (s *Service) ended(ids []string) {
 	began := time.Now()
 	go func() {
 		s.gateway.EndGrants(parties)
-		s.revocations.Add(int64(len(parties)))
 		s.revocationTime.Add(int64(time.Since(began)) * int64(len(parties)))
+		s.revocations.Add(int64(len(parties)))
 	}()
 }
 
