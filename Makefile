@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # outside.
 PACKAGES = $$(go list ./... | grep -vE '/test/(e2e|deploy)$$')
 
-.PHONY: help build test lint unit mutation fuzz observe e2e e2e-tools test-claude phishing bench demo docs
+.PHONY: bench-report help build test lint unit mutation fuzz observe e2e e2e-tools test-claude phishing bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -122,6 +122,12 @@ $(CLAUDE):
 bench: nginx $(OPA) ## measure beside a direct call, httputil.ReverseProxy and nginx; BENCH_JSON=FILE keeps the numbers
 	go build -o $(CACHE)/bin/bench ./test/bench
 	BENCH_NGINX=$(NGINX) BENCH_OPA=$(OPA) $(CACHE)/bin/bench $(BENCHFLAGS)
+
+REPORT ?= bench-report
+bench-report: nginx ## the throughput and the latency at fixed rates, as Markdown, JSON and a page with curves, in REPORT (bench-report/)
+	go build -o $(CACHE)/bin/bench ./test/bench
+	BENCH_NGINX=$(NGINX) $(CACHE)/bin/bench -only throughput,latency -report $(REPORT) $(BENCHFLAGS)
+	@echo "open $(REPORT)/index.html"
 
 # The engine's own program, of the version that the gateway embeds.
 $(OPA):

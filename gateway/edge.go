@@ -17,7 +17,7 @@ func (x *exchange) edge() error {
 	}
 	// DNS rebinding: a page that made the browser resolve its own name to us still sends its
 	// own name as Host (MCP transports, "Security Warning").
-	if !x.snap.Hosts[canonicalHost(r.Host)] {
+	if !x.snap.Hosts[r.Host] && !x.snap.Hosts[canonicalHost(r.Host)] { // the sets hold canonical names
 		return refuse(CodeWrongHost, "this gateway does not answer for that host name")
 	}
 	if origins := r.Header["Origin"]; len(origins) > 1 || len(origins) == 1 && !x.snap.Origins[canonicalOrigin(origins[0])] {

@@ -161,6 +161,9 @@ func readWhole(body io.Reader, limit int64) ([]byte, error) {
 		if size = known.Len(); size > limit {
 			return nil, ErrTooLarge
 		}
+		whole := make([]byte, size)
+		_, err := io.ReadFull(body, whole)
+		return whole, err
 	}
 	buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	if _, err := buf.ReadFrom(io.LimitReader(body, limit+1)); err != nil {

@@ -32,7 +32,8 @@ func (r *relay) scrub(raw []byte) []byte {
 
 // redaction says in the record that something was taken out.
 func (x *exchange) redaction(detail string) string {
-	parts := []string{detail}
+	var room [4]string
+	parts := append(room[:0], detail)
 	if x.redacted > 0 {
 		parts = append(parts, fmt.Sprintf("the gateway's own credential was in the answer and was taken out (%d times)", x.redacted))
 	}

@@ -20,7 +20,8 @@ func (o Outline) CheckArguments(args []byte, known ...map[string]string) error {
 	if start == len(args) {
 		return nil
 	}
-	a := argumentWalker{data: args, known: known, outline: o.For(args)}
+	var room [16]Span // enough for most calls, without an allocation
+	a := argumentWalker{data: args, known: known, outline: o.For(args), names: room[:0]}
 	if _, err := a.value(start, 0); err != nil {
 		return err
 	}

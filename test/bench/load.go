@@ -20,6 +20,7 @@ type loadSpec struct {
 	Want     int  // length of every reply; 0: any
 	AnyID    bool // the reply need not carry the request's id: it is a file
 	Call     callSpec
+	Rate     float64    // requests/s whatever becomes of them; 0: each caller waits for its reply
 	Grant    *grantSpec // the load gets its token itself, of a grant of its own; nil: Call has one
 }
 
@@ -44,7 +45,12 @@ func loadMain(args []string) error {
 	if err != nil {
 		return err
 	}
-	result, err := load(spec, key)
+	var result any
+	if spec.Rate > 0 {
+		result, err = openLoop(spec)
+	} else {
+		result, err = load(spec, key)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"time"
 
 	"sallyport/gateway/sandbox"
@@ -53,6 +56,9 @@ type options struct {
 	duration time.Duration
 	callers  int
 	only     string
+	reportTo string
+	beside   string
+	upstream string
 }
 
 func conduct() error {
@@ -64,7 +70,10 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "one group: throughput, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit or verify")
+	flag.StringVar(&o.only, "only", "", "groups, with commas: throughput, latency, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit or verify")
+	flag.StringVar(&o.reportTo, "report", "", "directory for the report: Markdown, JSON, a page with the curves, and the raw histograms")
+	flag.StringVar(&o.beside, "beside", "", "NAME=URL of another gateway, which runs before the server at -upstream")
+	flag.StringVar(&o.upstream, "upstream", "", "address of the server of throughput and latency; default: a free one")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -79,6 +88,7 @@ func conduct() error {
 		run  func(context.Context) error
 	}{
 		{"throughput", b.throughput},
+		{"latency", b.latency},
 		{"lists", b.lists},
 		{"guards", b.guards},
 		{"scan", b.scan},
@@ -93,12 +103,12 @@ func conduct() error {
 		{"audit", b.audit},
 		{"verify", b.verifyRecord},
 	} {
-		if o.only != "" && o.only != group.name {
+		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), group.name) {
 			continue
 		}
 		if err := group.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w", group.name, err)
 		}
 	}
-	return b.report.write(o.json)
+	return errors.Join(b.report.write(o.json), b.report.pages(o.reportTo))
 }

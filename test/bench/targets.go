@@ -130,8 +130,8 @@ func (b *bench) gatewayUp(ctx context.Context, name, upstream, policies string) 
 
 // gatewayBefore starts the gateway before servers, which are given as YAML.
 func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies string) (*gateway, error) {
-	dir := filepath.Join(b.dir, name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	dir, err := os.MkdirTemp(b.dir, name) // another one in each group: the state of the last is not its own
+	if err != nil {
 		return nil, err
 	}
 	addr, err := freeAddress()
@@ -218,7 +218,10 @@ func (b *bench) nginxUp(ctx context.Context, upstream string) (*process, error) 
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(b.dir, "nginx")
+	dir, err := os.MkdirTemp(b.dir, "nginx")
+	if err != nil {
+		return nil, err
+	}
 	conf := filepath.Join(dir, "nginx.conf")
 	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(conf, fmt.Appendf(nil, nginxConf, dir, addr, upstream), 0o600)); err != nil {
 		return nil, err

@@ -18,13 +18,16 @@ import (
 func upstreamMain(args []string) error {
 	flags := flag.NewFlagSet("upstream", flag.ExitOnError)
 	tools := flags.Int("tools", 1, "number of tools listed")
+	listen := flags.String("listen", "127.0.0.1:0", "address")
 	_ = flags.Parse(args)
-	return serve(newUpstream(*tools))
+	return serveAt(*listen, newUpstream(*tools))
 }
 
 // serve listens on a port of the system's choosing, prints it, and serves until killed.
-func serve(h http.Handler) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func serve(h http.Handler) error { return serveAt("127.0.0.1:0", h) }
+
+func serveAt(address string, h http.Handler) error {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
