@@ -142,8 +142,8 @@ func curve(all map[string][]openResult, q string) string {
 		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.0f" y2="%.0f"/><text x="%.1f" y="%.0f" text-anchor="middle">%.0f/s</text>`, x(rate), x(rate), top, h-bottom, x(rate), h-bottom+18, rate)
 	}
 	type label struct {
-		name string
-		at   float64
+		name  string
+		x, at float64
 	}
 	var labels []label
 	for _, name := range ways(all) {
@@ -152,25 +152,25 @@ func curve(all map[string][]openResult, q string) string {
 			color = "#b83280"
 		}
 		var points []string
-		last := 0.0
+		last, end := 0.0, 0.0
 		for _, o := range all[name] {
 			if o.Achieved < 0.97*o.Rate || o.Micros[q] <= 0 {
 				break
 			}
-			last = y(o.Micros[q])
+			last, end = y(o.Micros[q]), x(o.Rate)
 			points = append(points, fmt.Sprintf("%.1f,%.1f", x(o.Rate), last))
 			fmt.Fprintf(&b, `<circle cx="%.1f" cy="%.1f" r="3.2" fill="%s"><title>%s, %.0f/s: %.0f µs</title></circle>`, x(o.Rate), last, color, name, o.Rate, o.Micros[q])
 		}
 		if len(points) > 0 {
 			fmt.Fprintf(&b, `<polyline fill="none" stroke="%s" stroke-width="2.2" points="%s"/>`, color, strings.Join(points, " "))
-			labels = append(labels, label{name, last})
+			labels = append(labels, label{name, end, last})
 		}
 	}
 	slices.SortFunc(labels, func(a, b label) int { return int(a.at - b.at) })
 	at := 0.0
 	for _, l := range labels { // names do not lie over each other
 		at = max(at+15, l.at)
-		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" style="fill:%s;font-weight:600">%s</text>`, w-right+10, at+4, colors[l.name], html.EscapeString(l.name))
+		fmt.Fprintf(&b, `<text x="%.0f" y="%.1f" style="fill:%s;font-weight:600">%s</text>`, l.x+10, at+4, colors[l.name], html.EscapeString(l.name))
 	}
 	return b.String() + "</svg>"
 }

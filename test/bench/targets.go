@@ -143,7 +143,8 @@ func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies strin
 		return nil, err
 	}
 	g := &gateway{binary: b.binary, config: filepath.Join(dir, "sallyport.yaml"), socket: filepath.Join(dir, "state", "admin.sock")}
-	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\npolicies: %s\nmcpServers:\n%s", addr, admin, policies, servers)
+	// All of a load's callers have one grant; more than 16 of them would be refused by default.
+	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\nlimits: {concurrentPerGrant: 1024}\npolicies: %s\nmcpServers:\n%s", addr, admin, policies, servers)
 	if err := os.WriteFile(g.config, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
