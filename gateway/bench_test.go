@@ -124,7 +124,7 @@ func (f *fixture) repeated(call string) func() {
 // TestSmallCallKeepsToItsAllocations is the budget of a call whose token and decision are known: what is
 // above it was added by somebody. The fixture's upstream makes two of them.
 func TestSmallCallKeepsToItsAllocations(t *testing.T) {
-	const budget = 50 + 2
+	const budget = 42 + 2
 	f := benchFixture(t)
 	one := f.repeated(modernCall("ask", `{"path":"/srv/a","text":"hello"}`))
 	one() // fills the caches

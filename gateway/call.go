@@ -26,11 +26,12 @@ type exchange struct {
 	rec  audit.Record
 
 	who     *identity.Principal
-	live    *grant.Live        // what the principal's token is worth
-	bound   context.Context    // ends with the grant
-	bounds  []grant.Bound      // the policy's, of this call
-	held    *grant.Reservation // of this call; nil where it costs nothing, or was given back
-	leave   func()             // this call is one of the grant's under way
+	live    *grant.Live             // what the principal's token is worth
+	bound   context.Context         // ends with the grant
+	unbind  context.CancelCauseFunc // ends bound
+	bounds  []grant.Bound           // the policy's, of this call
+	held    *grant.Reservation      // of this call; nil where it costs nothing, or was given back
+	leave   func()                  // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
 	decided bool // the decision is on disk, an outcome must follow
@@ -100,7 +101,7 @@ func (x *exchange) serve(ctx context.Context) error {
 		return err
 	}
 	ctx, release := x.bind(ctx)
-	defer release()
+	defer release(nil)
 	if x.r.Method != http.MethodPost {
 		x.traced()
 		return x.serveSession(ctx, who)

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"sallyport/gateway/guard"
+	"sallyport/gateway/session"
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 )
@@ -76,20 +77,21 @@ func (x *exchange) upstreamFailed(ctx context.Context, call checked, err error) 
 // lifetime is the context of the upstream exchange. In the newer protocol a client that hangs
 // up cancels its call; in the older one it does not, and only its own notification does.
 func (x *exchange) lifetime(ctx context.Context, who *identity.Principal, call checked) (_ context.Context, stop context.CancelCauseFunc, end func()) {
-	if call.msg.Era == wire.Legacy && call.msg.Kind == wire.Request {
-		var release context.CancelFunc
-		ctx, release = x.bind(context.WithoutCancel(ctx))
-		defer func() {
-			inner := end
-			end = func() { inner(); release() }
-		}()
-	}
-	ctx, stop = context.WithCancelCause(ctx)
+	stop, end = x.unbind, func() {} // the line unbinds
 	if call.msg.Kind != wire.Request {
-		return ctx, stop, func() { stop(nil) }
+		return ctx, stop, end
 	}
-	land := x.g.flights.Start(call.endpoint(), call.session, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
-	return ctx, stop, func() { land(); stop(nil) }
+	if call.msg.Era != wire.Legacy {
+		return ctx, stop, x.flight(who, call, stop).End
+	}
+	ctx, release := x.bind(context.WithoutCancel(ctx))
+	flight := x.flight(who, call, release)
+	return ctx, release, func() { flight.End(); release(nil) }
+}
+
+// flight notes the call as one that its caller may cancel.
+func (x *exchange) flight(who *identity.Principal, call checked, stop context.CancelCauseFunc) *session.Flight {
+	return x.g.flights.Start(call.endpoint(), call.session, who.Key(), string(call.msg.ID), func() { stop(errCancelled) })
 }
 
 // cancelOwn cancels a call of the caller's own. Without a session the upstream could not tell

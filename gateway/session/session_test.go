@@ -104,7 +104,7 @@ func TestFlightIsCancelledByItsOwner(t *testing.T) {
 		t.Errorf("cancelled %d times by others", n)
 	}
 	f.Cancel("a", "s", "alice", "1")
-	end()
+	end.End()
 	f.Cancel("a", "s", "alice", "1")
 	if n != 1 {
 		t.Errorf("cancelled %d times; want 1", n)
@@ -122,14 +122,41 @@ func TestAmbiguousCancellationEndsNothing(t *testing.T) {
 	if len(ended) != 0 {
 		t.Errorf("ended %v; want none", ended)
 	}
-	first()
+	first.End()
+	first.End()
 	f.Cancel("a", "", "alice", "1")
 	if len(ended) != 1 || ended[0] != "second" {
 		t.Errorf("ended %v; want the one that is left", ended)
 	}
-	second()
+	second.End()
 	if len(f.byID) != 0 {
 		t.Errorf("%d flights left", len(f.byID))
+	}
+}
+
+// The calls of one key are a chain: each may be the one that ends.
+func TestFlightsOfOneKeyEndInAnyOrder(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		f := NewFlights()
+		ended := -1
+		var flights []*Flight
+		for i := range 3 {
+			flights = append(flights, f.Start("a", "", "alice", "1", func() { ended = i }))
+		}
+		flights[order[0]].End()
+		f.Cancel("a", "", "alice", "1")
+		if ended != -1 {
+			t.Errorf("order %v: with two in flight %d was cancelled; want none", order, ended)
+		}
+		flights[order[1]].End()
+		f.Cancel("a", "", "alice", "1")
+		if ended != order[2] {
+			t.Errorf("order %v: cancelled %d; want the one that is left, %d", order, ended, order[2])
+		}
+		flights[order[2]].End()
+		if len(f.byID) != 0 {
+			t.Errorf("order %v: %d flights left; want none", order, len(f.byID))
+		}
 	}
 }
 

@@ -99,30 +99,50 @@ type question struct{ server, session, owner, id string }
 // Flights knows the calls in flight by their owner and id, so that a notification can cancel
 // a call where the upstream could not tell whose it is.
 type Flights struct {
-	mu   sync.Mutex // guards byID
-	byID map[question][]*flight
+	mu   sync.Mutex // guards byID, and next of all that it holds
+	byID map[question]*Flight
 }
 
-type flight struct{ cancel func() }
+// Flight is a call that is in flight until its End.
+type Flight struct {
+	table  *Flights
+	key    question
+	cancel func()
+	next   *Flight // another of the same key
+}
 
 // NewFlights returns an empty table. It holds only calls in flight.
-func NewFlights() *Flights { return &Flights{byID: make(map[question][]*flight)} }
+func NewFlights() *Flights { return &Flights{byID: make(map[question]*Flight)} }
 
-// Start notes a call; the returned function must be called when it ends.
-func (f *Flights) Start(server, session, owner, id string, cancel func()) (end func()) {
-	key, own := question{server, session, owner, id}, &flight{cancel}
+// Start notes a call. Its End must be called when it ends.
+func (f *Flights) Start(server, session, owner, id string, cancel func()) *Flight {
+	own := &Flight{table: f, key: question{server, session, owner, id}, cancel: cancel}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.byID[key] = append(f.byID[key], own)
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		rest := slices.DeleteFunc(f.byID[key], func(other *flight) bool { return other == own })
-		if len(rest) == 0 {
-			delete(f.byID, key)
+	own.next = f.byID[own.key]
+	f.byID[own.key] = own
+	return own
+}
+
+// End takes the call from the table; a second End changes nothing.
+func (own *Flight) End() {
+	f := own.table
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := f.byID[own.key]
+	if first == own && own.next == nil {
+		delete(f.byID, own.key)
+		return
+	}
+	if first == own {
+		f.byID[own.key] = own.next
+		return
+	}
+	for at := first; at != nil; at = at.next {
+		if at.next == own {
+			at.next = own.next
 			return
 		}
-		f.byID[key] = rest
 	}
 }
 
@@ -132,8 +152,8 @@ func (f *Flights) Cancel(server, session, owner, id string) {
 	f.mu.Lock()
 	found := f.byID[question{server, session, owner, id}]
 	var cancel func()
-	if len(found) == 1 {
-		cancel = found[0].cancel
+	if found != nil && found.next == nil {
+		cancel = found.cancel
 	}
 	f.mu.Unlock()
 	if cancel != nil {

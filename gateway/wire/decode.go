@@ -23,7 +23,12 @@ func Decode(body []byte, h http.Header, lim Limits) (*Message, *Error) {
 	if len(text) > 0 && text[0] == '[' {
 		return nil, invalid("batches are not accepted: send one JSON-RPC message per request")
 	}
-	var at noted
+	// One allocation for both: the spans escape, and live no longer than the message.
+	both := new(struct {
+		message Message
+		at      noted
+	})
+	at := &both.at
 	outline, failed := strictjson.CheckOutline(body, strictjson.Limits{Depth: lim.Depth}, messageScope, at[:])
 	if failed != nil {
 		return nil, notStrict(failed)
@@ -31,13 +36,14 @@ func Decode(body []byte, h http.Header, lim Limits) (*Message, *Error) {
 	if text[0] != '{' {
 		return nil, invalid("a JSON-RPC message is an object")
 	}
-	m := &Message{Raw: body, Outline: outline.Of(at[atArguments])}
-	err := m.readEnvelope(&at)
+	m := &both.message
+	*m = Message{Raw: body, Outline: outline.Of(at[atArguments])}
+	err := m.readEnvelope(at)
 	if err == nil {
-		err = m.readParams(&at)
+		err = m.readParams(at)
 	}
 	if err == nil {
-		err = m.checkHeaders(h, &at)
+		err = m.checkHeaders(h, at)
 	}
 	if err == nil {
 		err = m.requireName()

@@ -82,7 +82,12 @@ func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
 	if lim.Bytes > 0 && int64(len(raw)) > lim.Bytes {
 		return nil, fmt.Errorf("a message of %d bytes; the limit is %d", len(raw), lim.Bytes)
 	}
-	var at [replySlots]strictjson.Span
+	// One allocation for both: the spans escape, and live no longer than the reply.
+	both := new(struct {
+		reply Reply
+		at    [replySlots]strictjson.Span
+	})
+	at := &both.at
 	if err := strictjson.CheckSpans(raw, strictjson.Limits{Depth: lim.Depth}, replyScope, at[:]); err != nil {
 		return nil, fmt.Errorf("not one strict JSON message: %w", err)
 	}
@@ -95,7 +100,8 @@ func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
 	if string(get(ofJSONRPC)) != `"2.0"` {
 		return nil, errors.New("not a JSON-RPC 2.0 message")
 	}
-	r := &Reply{Raw: raw, ID: get(ofID), IDAt: at[ofID], Params: get(ofParams), Result: get(ofResult), Error: get(ofError)}
+	r := &both.reply
+	*r = Reply{Raw: raw, ID: get(ofID), IDAt: at[ofID], Params: get(ofParams), Result: get(ofResult), Error: get(ofError)}
 	r.ResultStart, r.ResultEnd = at[ofResult].Start, at[ofResult].End
 	if m := get(ofMethod); m != nil {
 		if m[0] != '"' || len(m) == len(`""`) {
@@ -106,7 +112,7 @@ func DecodeReply(raw []byte, lim Limits) (*Reply, error) {
 	if err := r.classify(); err != nil {
 		return nil, err
 	}
-	if err := r.readResult(&at); err != nil {
+	if err := r.readResult(at); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -168,6 +174,9 @@ func (r *Reply) readResult(at *[replySlots]strictjson.Span) error {
 func stringAt(raw []byte, s strictjson.Span, name string) (string, error) {
 	if s.Empty() {
 		return "", nil
+	}
+	if string(s.Of(raw)) == `"complete"` { // what nearly every result of the newer protocol says
+		return "complete", nil
 	}
 	text, err := strictjson.String(s.Of(raw))
 	if err != nil {

@@ -69,6 +69,13 @@ func (l *Live) usable(now time.Time) error {
 // its cause: ErrRevoked, ErrCompleted or ErrExpired. The function releases what it holds and
 // must be called.
 func (l *Live) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := l.BindCause(ctx)
+	return ctx, func() { end(nil) }
+}
+
+// BindCause is [Live.Bind] for one who may end the context with a cause of its own. The first
+// cause stays, whosever it is.
+func (l *Live) BindCause(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if !l.reg.now().Before(l.until) {
 		cancel(ErrExpired)
@@ -79,17 +86,17 @@ func (l *Live) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 	// end is set before bound is taken, so one of the two sees the other.
 	if e := l.end.Load(); e != nil {
 		cancel(e.cause)
-		return ctx, func() { cancel(nil) }
+		return ctx, cancel
 	}
 	if l.bound == nil {
 		l.bound = map[*binding]struct{}{}
 	}
 	l.bound[b] = struct{}{}
-	return ctx, func() {
+	return ctx, func(cause error) {
 		l.mu.Lock()
 		delete(l.bound, b)
 		l.mu.Unlock()
-		cancel(nil)
+		cancel(cause)
 	}
 }
 
