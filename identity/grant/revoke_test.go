@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -270,15 +271,17 @@ func TestBothEndingAtOnceConflictsWithNobody(t *testing.T) {
 }
 
 func TestListShowsNewestFirstAndNoSharedMemory(t *testing.T) {
-	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	r, err := NewRegistry(t.Context(), memory(t), Options{Now: func() time.Time { return now }})
+	start := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	var minutes atomic.Int64 // the registry reads its clock beside us
+	clock := func() time.Time { return start.Add(time.Duration(minutes.Load()) * time.Minute) }
+	r, err := NewRegistry(t.Context(), memory(t), Options{Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = r.Close() }()
 	for _, task := range []string{"old", "new"} {
-		now = now.Add(time.Minute)
-		if _, err := r.Create(t.Context(), ask(func(g *Grant) { g.Task, g.Expires = task, now.Add(time.Hour) })); err != nil {
+		minutes.Add(1)
+		if _, err := r.Create(t.Context(), ask(func(g *Grant) { g.Task, g.Expires = task, clock().Add(time.Hour) })); err != nil {
 			t.Fatal(err)
 		}
 	}
