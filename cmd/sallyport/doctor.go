@@ -28,7 +28,7 @@ func (a *app) newDoctor() *cobra.Command {
 	cmd := &cobra.Command{Use: "doctor", Short: "Say what is wrong with this installation, and the cure", Args: cobra.NoArgs,
 		Long: "Looks at the configuration, the state directory and its keys, the policies and their tests,\n" +
 			"each MCP server, its definitions and what is said of its tools, the sandbox where one is used, the\n" +
-			"issuers of outside identities, the socket and the addresses. Exits 3 when something is wrong."}
+			"issuers of outside identities, what of the machine runs out, the socket and the addresses. Exits 3 when something is wrong."}
 	asJSON := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		is, err := asJSON()
@@ -128,6 +128,7 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 	if c, runs := examineSocket(ctx, cfg); runs {
 		checks = append(checks, c)
 	}
+	checks = append(checks, examineMachine(cfg)...)
 	return append(checks, a.examineAddresses(ctx, cfg)...)
 }
 
