@@ -166,9 +166,11 @@ $(CACHE)/bin/systemd-analyze:
 
 # Statements of the three that any test of the three reaches: what is tested from outside counts too.
 .PHONY: cover vuln gremlins
+# These start the test's own program in a box without a place to count in, and hold what it says to the letter.
+UNCOUNTED := ^(TestFileThatMayNotGrowRefusesAndRecovers|TestStdioTroubleIsToldClearly)$$$$
 COVERED := ./gateway/...,./identity/...,./policy/...
 cover: ## coverage of gateway, identity and policy; fails below 85 %
-	go test -timeout 20m -coverprofile=$(CACHE)/cover.out -coverpkg=$(COVERED) ./gateway/... ./identity/... ./policy/... >/dev/null
+	GOCOVERDIR=$$(mktemp -d) go test -timeout 20m -skip '$(UNCOUNTED)' -coverprofile=$(CACHE)/cover.out -coverpkg=$(COVERED) ./gateway/... ./identity/... ./policy/... >/dev/null
 	@go tool cover -func=$(CACHE)/cover.out | tail -1 | awk '{print "covered:", $$3; if ($$3+0 < 85) {print "less than 85 %"; exit 1}}'
 
 VULN := $(CACHE)/bin/govulncheck-v1.9.0
