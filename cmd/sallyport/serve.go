@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,16 +48,6 @@ func (a *app) newServe() *cobra.Command {
 		return serve(cmd.Context(), cfg, log)
 	}
 	return cmd
-}
-
-// calmCollector lets the heap grow further before it is collected: it is a few megabytes, of
-// which each call leaves a few kilobytes, and at Go's default the collector took a tenth of the
-// processor. GOGC and GOMEMLIMIT, where set, are the operator's word.
-func calmCollector(env map[string]string) {
-	const percent = 400
-	if _, set := env["GOGC"]; !set {
-		debug.SetGCPercent(percent)
-	}
 }
 
 // serve runs the gateway until ctx ends, and drains it.
