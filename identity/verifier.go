@@ -131,7 +131,7 @@ func (v *Verifier) VerifyUnproven(token string) (*Principal, error) {
 	}
 	sum := sha256.Sum256([]byte(token))
 	keys, now := v.keys(), v.cfg.Now()
-	if hit, ok := v.cache.Get(sum); ok && hit.epoch == keys.Epoch {
+	if hit, ok := v.cache.Get(sum); ok && hit.epoch == keys.Epoch && len(keys.ByID) > 0 && !hit.who.IssuedAt.After(now.Add(futureSlack)) {
 		if !now.Before(hit.who.Expires) {
 			v.cache.Remove(sum)
 			return nil, ErrExpired
