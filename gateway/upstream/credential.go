@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"time"
 
 	"sallyport/gateway"
 	"sallyport/gateway/credential"
@@ -79,6 +80,9 @@ func (p *presented) get(ctx context.Context, party gateway.Party) (credential.Se
 	}
 	if secret.Value == "" || !validValue(secret.Value) {
 		return credential.Secret{}, fmt.Errorf("%w: the credential is empty or holds a control character", gateway.ErrNoCredential)
+	}
+	if !secret.Expires.IsZero() && !time.Now().Before(secret.Expires) {
+		return credential.Secret{}, fmt.Errorf("%w: the credential expired at %s", gateway.ErrNoCredential, secret.Expires.Format(time.RFC3339))
 	}
 	p.learn(p.prefix + secret.Value)
 	return secret, nil
