@@ -136,6 +136,7 @@ $(OPA):
 
 docs: $(HELM) ## write what is generated of docs/
 	go generate ./gateway/config
+	go test -count=1 -run TestFailClosedMatrix ./gateway -update
 	go test -count=1 -run TestReadmesShowTheMatrix ./examples/policies -update
 	go test -count=1 -run TestPlainManifestsAreTheChart ./test/deploy -update
 
