@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -37,6 +38,11 @@ func (s *Service) openRecord(ctx context.Context, cfg *Config) error {
 	log, err := audit.Open(filepath.Join(cfg.State, logDir), audit.Options{Logger: s.log, Journal: g.journal, Preamble: preamble})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open audit log: %w", err), g.close())
+	}
+	// What was counted again is on disk now that the record is open. Without this a gateway that is
+	// killed soon after each start would count more at each, and start ever later.
+	if err := g.Checkpoint(ctx); err != nil {
+		s.log.Warn("counters of grants not written; they are in the record", slog.Any("error", err))
 	}
 	s.grants, s.recorder = g, log
 	return nil

@@ -23,7 +23,7 @@ const (
 
 // checkpointEvery is how often the counters of grants are written out. The record is their journal,
 // so that what came later is counted again at a start, and this only bounds how long that takes.
-const checkpointEvery = 30 * time.Second
+const checkpointEvery = 5 * time.Second
 
 // Socket is where commands reach the gateway that runs in this installation.
 func (c *Config) Socket() string { return filepath.Join(c.State, admin.SocketName) }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sallyport/gateway/audit"
+	"sallyport/identity/grant"
 )
 
 // Root may write everywhere, so what cannot be written is here a file, below a file, and below
@@ -138,4 +139,46 @@ func peerName(t *testing.T, address string) string {
 	}
 	defer func() { _ = conn.Close() }()
 	return conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+// A gateway that is killed soon after each start does not count again what it has counted before.
+func TestWhatAStartHasCountedIsKept(t *testing.T) {
+	i := install(t, newFakeServer(t).URL)
+	cfg, err := Load(filepath.Join(i.dir, "sallyport.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(filepath.Join(cfg.State, logDir), audit.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // in a life that ended without a checkpoint
+		if err := log.Decide(t.Context(), &audit.Record{ID: audit.NewID(), Phase: audit.PhaseDecision, Grant: "g", Calls: 1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	i.open()
+	killed, err := os.ReadFile(filepath.Join(cfg.State, grantsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(t.TempDir(), grantsFile)
+	if err := os.WriteFile(copied, killed, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := grant.OpenBolt(copied, grant.BoltOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	registry, err := grant.NewRegistry(t.Context(), store, grant.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := registry.JournalSeq(); n < 3 {
+		t.Errorf("a start after a kill counts from record %d on; want those before it to be kept", n+1)
+	}
 }
