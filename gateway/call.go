@@ -91,6 +91,7 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, snap *Snapshot) *
 
 // serve is the line.
 func (x *exchange) serve(ctx context.Context) error {
+	x.boundBody()
 	x.step(StepEdge)
 	if err := x.edge(); err != nil {
 		return err
@@ -162,6 +163,16 @@ func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error
 	return who, nil
 }
 
+// boundBody sets the time by which the body must be here. It holds for a body that nobody will read
+// as well: the server takes in what is left of it before it answers and before it lets the connection
+// go, so that a refusal would wait for as long as the client likes to send.
+func (x *exchange) boundBody() {
+	if x.r.ContentLength != 0 {
+		// One that cannot be set (HTTP/2 in tests) leaves the server's own timeouts.
+		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.snap.Limits.BodyTimeout))
+	}
+}
+
 // decode reads the body whole, within its bounds, and understands it in exactly one way.
 func (x *exchange) decode() (*wire.Message, error) {
 	body, err := x.readBody()
@@ -180,10 +191,6 @@ func (x *exchange) decode() (*wire.Message, error) {
 
 func (x *exchange) readBody() ([]byte, error) {
 	limit := x.snap.Limits.RequestBytes
-	// A deadline that cannot be set (HTTP/2 in tests) leaves the server's own timeouts.
-	control := http.NewResponseController(x.w)
-	_ = control.SetReadDeadline(time.Now().Add(x.snap.Limits.BodyTimeout))
-	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	size := int64(512)
 	if x.r.ContentLength > 0 {
 		size = x.r.ContentLength
@@ -202,6 +209,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		case int64(len(body)) > limit:
 			return nil, refuse(CodeTooLarge, "the request is larger than %d bytes", limit)
 		case errors.Is(err, io.EOF):
+			_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // of boundBody; what follows may be a stream
 			return body, nil
 		case err != nil:
 			return nil, &Error{Code: CodeMalformed, Public: "the request body did not arrive whole and in time", Err: err}

@@ -121,6 +121,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 // serveAdmin serves health, also while the gateway starts and drains.
 func serveAdmin(ctx context.Context, cfg *config.Config, service *config.Service, log *slog.Logger, failed chan<- error) (*http.Server, error) {
 	srv := newServer(service.AdminHandler(), log)
+	srv.ReadTimeout = headerTime // nobody sends a body there, and nothing is a stream
 	if !cfg.HasAdmin() {
 		return srv, nil
 	}

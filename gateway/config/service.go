@@ -157,13 +157,22 @@ func (s *Service) route(cfg *Config, issuer *mint.Issuer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/mcp" || strings.HasPrefix(r.URL.Path, "/mcp/"):
-			s.gateway.ServeHTTP(w, r)
+			s.gateway.ServeHTTP(w, r) // which bounds its bodies itself
 		case strings.HasPrefix(r.URL.Path, "/oauth/"):
+			s.boundBody(w, r)
 			endpoints.ServeHTTP(w, r)
 		default:
+			s.boundBody(w, r)
 			documents.ServeHTTP(w, r)
 		}
 	})
+}
+
+// boundBody sets the time by which the body must be here, whether or not somebody reads it.
+func (s *Service) boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config().Limits.BodyTimeout.Std())) // else the server's own timeouts hold
+	}
 }
 
 // Handler is what clients talk to.

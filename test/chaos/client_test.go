@@ -48,6 +48,12 @@ func (r reply) done() bool {
 	return r.Status == http.StatusOK && r.text() == "done" && !r.Result.IsError
 }
 
+// stale says that the gateway's store of grants has been silent for a second, as it may be on a busy machine:
+// then it refuses, and that is right.
+func (r reply) stale() bool {
+	return r.Status == http.StatusServiceUnavailable && strings.Contains(r.Raw, "which grants live is not known")
+}
+
 // clients has a connection for each caller that these tests have at once.
 var clients = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 

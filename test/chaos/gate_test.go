@@ -3,6 +3,7 @@ package chaos
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -159,14 +160,23 @@ func (g *gate) sallyport(t *testing.T, args ...string) (stdout, stderr string, c
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// must is a command that has to succeed, and what it prints.
-func (g *gate) must(t *testing.T, args ...string) string {
+// must is a command that has to succeed, and what it prints. It is tried again while the store of grants is
+// silent, as it may be for a moment on a busy machine.
+func (g *gate) must(t *testing.T, args ...string) (out string) {
 	t.Helper()
-	out, said, code := g.sallyport(t, args...)
-	if code != 0 {
+	eventually(t, "sallyport "+strings.Join(args, " "), func() error {
+		text, said, code := g.sallyport(t, args...)
+		switch {
+		case code == 0:
+			out = strings.TrimSpace(text)
+			return nil
+		case strings.Contains(said, "grants are stale"):
+			return errors.New(said)
+		}
 		t.Fatalf("sallyport %s: exit %d: %s", strings.Join(args, " "), code, said)
-	}
-	return strings.TrimSpace(out)
+		return nil
+	})
+	return out
 }
 
 // token makes a token of a new grant, or of the one that args name.
