@@ -182,6 +182,16 @@ $(VULN):
 	GOBIN=$(CACHE)/bin go install golang.org/x/vuln/cmd/govulncheck@$(subst govulncheck-,,$(notdir $@))
 	mv $(CACHE)/bin/govulncheck $@
 
+# The short forms of both are in test/chaos and run with the unit tests.
+.PHONY: chaos soak
+CHAOS ?= 1h
+chaos: build strace ## kill the gateway at random under load for CHAOS (1h), and reload each second for six minutes
+	CHAOS=$(CHAOS) RELOAD=6m E2E_BINARY=$(CURDIR)/bin/sallyport AUDIT_STRACE=$(STRACE) go test -count=1 -timeout 0 -v ./test/chaos
+
+SOAK ?= 2h
+soak: build ## keep the gateway at half load for SOAK (2h) and want nothing that it holds to grow
+	SOAK=$(SOAK) E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 0 -v -run '^TestNothingGrowsUnderLoad$$' ./test/chaos
+
 # Small changes of the code that decides, each of which its own package's tests must notice. Hours for all;
 # GREMLINS names fewer.
 GREMLINS ?= identity/jose identity/pop identity/grant identity policy gateway/audit gateway

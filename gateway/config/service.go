@@ -160,7 +160,7 @@ func (s *Service) route(cfg *Config, issuer *mint.Issuer) http.Handler {
 			s.gateway.ServeHTTP(w, r) // which bounds its bodies itself
 		case strings.HasPrefix(r.URL.Path, "/oauth/"):
 			s.boundBody(w, r)
-			endpoints.ServeHTTP(w, r)
+			endpoints.ServeHTTP(w, r) // which may bound them closer
 		default:
 			s.boundBody(w, r)
 			documents.ServeHTTP(w, r)

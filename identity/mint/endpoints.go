@@ -78,10 +78,10 @@ func (e *endpoints) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "405: this endpoint takes POST alone", http.StatusMethodNotAllowed)
 		return
 	}
-	// Whoever it is has this long to send a body of at most 64 KiB. A writer that cannot set it
-	// leaves the server's own timeouts.
+	// Whoever it is has this long to send a body of at most 64 KiB. It holds after the answer as well,
+	// for what the server then takes in of a body that was refused. A writer that cannot set it leaves
+	// the server's own timeouts.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-	defer func() { _ = http.NewResponseController(w).SetReadDeadline(time.Time{}) }() // of the connection's next request
 	if e.cfg.Proofs != nil {
 		h.Set("DPoP-Nonce", e.cfg.Proofs.Nonce())
 	}
