@@ -33,7 +33,7 @@ lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 EXCEPTIONS := gateway/catalog/tool\.go:.*\(ST1005\)$$ _test\.go:.*\(SA4000\)$$ _test\.go:.*\(S1019\)$$
 space := $(subst ,, )
 
-unit: strace ## unit, property and fuzz-seed tests with the race detector
+unit: strace $(CLIENTS) ## unit, property and fuzz-seed tests with the race detector
 	AUDIT_STRACE=$(STRACE) go test -race -timeout 20m $(PACKAGES)
 
 # strace makes single system calls of the record's writer fail. It comes from the system or, unpacked
