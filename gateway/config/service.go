@@ -155,6 +155,12 @@ func (s *Service) route(cfg *Config, issuer *mint.Issuer) http.Handler {
 	endpoints := mint.Endpoints(mint.EndpointsConfig{Authority: s.authority, Verifier: s.verifier, Federation: &s.outside,
 		Proofs: s.proofs, PublicURL: cfg.PublicURL, Log: s.log})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 {
+			// net/http takes chunks for the body where a length is given as well, and hides the length. A
+			// proxy in front that went by the length would pass what follows the chunks as a part of this
+			// request, and it would be the next one here (RFC 9112 §6.3). So there is no next one.
+			w.Header().Set("Connection", "close")
+		}
 		switch {
 		case r.URL.Path == "/mcp" || strings.HasPrefix(r.URL.Path, "/mcp/"):
 			s.gateway.ServeHTTP(w, r) // which bounds its bodies itself
