@@ -33,7 +33,7 @@ lint: $(STATICCHECK) ## gofmt, go vet, staticcheck
 EXCEPTIONS := gateway/catalog/tool\.go:.*\(ST1005\)$$ _test\.go:.*\(SA4000\)$$ _test\.go:.*\(S1019\)$$
 space := $(subst ,, )
 
-unit: strace $(CLIENTS) ## unit, property and fuzz-seed tests with the race detector
+unit: strace $(CACHE)/clients/.installed ## unit, property and fuzz-seed tests with the race detector
 	AUDIT_STRACE=$(STRACE) go test -race -timeout 20m $(PACKAGES)
 
 # strace makes single system calls of the record's writer fail. It comes from the system or, unpacked
@@ -134,7 +134,7 @@ $(OPA):
 	GOBIN=$(CACHE)/bin go install github.com/open-policy-agent/opa@$(subst opa-,,$(notdir $@))
 	mv $(CACHE)/bin/opa $@
 
-docs: $(HELM) ## write what is generated of docs/
+docs: $(CACHE)/bin/helm-v3.22.0 ## write what is generated of docs/
 	go generate ./gateway/config
 	go test -count=1 -run TestFailClosedMatrix ./gateway -update
 	go test -count=1 -run TestReadmesShowTheMatrix ./examples/policies -update
