@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -182,9 +183,20 @@ func typed(t *testing.T, blocks []block) {
 	}
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", script.String())
 	cmd.WaitDelay = time.Second
+	// Whatever the shell starts holds this pipe, so its end is that of the last of them, and nothing
+	// writes any more into the folder that is about to be removed.
+	all, held, perr := os.Pipe()
+	must(t, perr)
+	defer all.Close()
+	cmd.ExtraFiles = []*os.File{held}
 	out, err := cmd.CombinedOutput()
 	if pid, rerr := os.ReadFile(filepath.Join(home, "serving")); rerr == nil {
 		_ = exec.Command("kill", strings.TrimSpace(string(pid))).Run() // it may have ended
+	}
+	held.Close()
+	must(t, all.SetReadDeadline(time.Now().Add(30*time.Second)))
+	if _, rerr := io.ReadAll(all); rerr != nil {
+		t.Errorf("a program that the page started goes on after it: %v", rerr)
 	}
 	failed, _ := os.ReadFile(filepath.Join(home, "failed"))
 	if err != nil || len(failed) > 0 {
