@@ -76,9 +76,9 @@ func TestNamedTestsExist(t *testing.T) {
 	}
 }
 
-// Every package with a doc.go stands in the architecture's table of rooms.
+// Every package with a doc.go stands in the architecture's table of rooms, and in the guide to the tree.
 func TestEveryRoomIsInTheArchitecture(t *testing.T) {
-	text := pages(t)["docs/architecture.md"]
+	text, guide := pages(t)["docs/architecture.md"], pages(t)["CONTRIBUTING.md"]
 	rooms := 0
 	for _, top := range []string{"gateway", "identity", "internal", "policy"} {
 		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
@@ -88,6 +88,9 @@ func TestEveryRoomIsInTheArchitecture(t *testing.T) {
 			rooms++
 			if room := filepath.ToSlash(filepath.Dir(path)); !strings.Contains(text, "\n| `"+room+"` |") {
 				t.Errorf("docs/architecture.md has no row for %s", room)
+			}
+			if !strings.Contains(guide, "`"+filepath.Base(filepath.Dir(path))+"`") && !strings.Contains(guide, "`"+filepath.ToSlash(filepath.Dir(path))+"`") {
+				t.Errorf("CONTRIBUTING.md does not say where %s is", filepath.Dir(path))
 			}
 			return nil
 		})
