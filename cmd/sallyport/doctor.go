@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -95,6 +96,9 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 	policies, notes := a.examinePolicies(ctx, cfg)
 	checks = append(checks, policies...)
 	checks = append(checks, examineRollout(ctx, cfg)...)
+	if note, older := compiler(runtime.Version()); older {
+		notes = append(notes, note)
+	}
 	for _, n := range append(notes, cfg.Notes()...) {
 		add("note", n, nil)
 	}

@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	goversion "go/version"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sallyport/gateway/config"
@@ -18,6 +20,20 @@ const (
 	fewBytes = 1 << 30 // of disk: some hours of a busy record
 	soonEnds = 7 * 24 * time.Hour
 )
+
+// wantedGo is the toolchain of go.mod: the oldest Go without a known vulnerability in what this program
+// calls. A build with GOTOOLCHAIN=local can have an older one.
+const wantedGo = "go1.26.10"
+
+// compiler notes a build with an older Go than wanted. It is a note and not a fault, since a distribution
+// may have mended its Go without a new number.
+func compiler(built string) (note string, older bool) {
+	number, _, _ := strings.Cut(built, " ")
+	if goversion.Compare(number, wantedGo) >= 0 {
+		return "", false
+	}
+	return fmt.Sprintf("built with %s, whose standard library has known vulnerabilities in HTTP and TLS that %s has not: build again with GOTOOLCHAIN=%s (`make vuln` lists them)", number, wantedGo, wantedGo), true
+}
 
 // machine is what the doctor reads of the machine.
 type machine struct {

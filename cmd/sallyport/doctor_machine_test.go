@@ -84,3 +84,17 @@ func pair(t *testing.T, from time.Time) (cert, key string) {
 	}
 	return cert, key
 }
+
+// A build with a Go that is known to be weak is noted, and the oldest that is not is the toolchain of go.mod.
+func TestDoctorNotesAnOldCompiler(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil || !strings.Contains(string(mod), "\ntoolchain "+wantedGo+"\n") {
+		t.Errorf("the toolchain of go.mod is not %s: %v", wantedGo, err)
+	}
+	for built, want := range map[string]bool{wantedGo: false, "go1.26.8": true, "go1.26.8 X:nodwarf5": true, "go1.27.3": false, "go1.26rc1": true, "devel go1.28-abcdef": true} {
+		note, older := compiler(built)
+		if older != want || older != strings.Contains(note, "build again with GOTOOLCHAIN="+wantedGo) {
+			t.Errorf("built with %s: %q, %v; want %v", built, note, older, want)
+		}
+	}
+}
