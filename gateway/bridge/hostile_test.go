@@ -190,7 +190,10 @@ func (c *caller) play(id, args string) string {
 			return string(raw)
 		default:
 			a.wait() // until then the call is in the tables
-			return text(msg.Result, "said")
+			if said := text(msg.Result, "said"); said != "" {
+				return said
+			}
+			return string(raw)
 		}
 	}
 }
@@ -240,7 +243,7 @@ func TestConcurrentClientsAreNeverMixed(t *testing.T) {
 		var all sync.WaitGroup
 		wrong := make(chan string, 64)
 		for i, c := range clients {
-			for j := range rapid.IntRange(1, 4).Draw(rt, "calls") {
+			for j := range rapid.IntRange(1, 3).Draw(rt, "calls") { // a grant has 16 at once
 				args := fmt.Sprintf(`{"questions":%d,"of":"%d-%d-%d","message":"The MCP server \"files\" asks: ?","requestedSchema":{"type":"object","properties":{}}}`, questions, i, j, rand.Int())
 				all.Go(func() {
 					if got, want := c.play(fmt.Sprint(j), args), strings.Repeat(args, questions+1); got != want {
