@@ -45,6 +45,33 @@ func TestCachedTokenIsForgottenWithItsKey(t *testing.T) {
 	}
 }
 
+// keysAt is a key source whose set changes and whose epoch stands still: what was cached under that
+// epoch must not outlive the last key.
+type keysAt struct{ set *identity.KeySet }
+
+func (k *keysAt) Keys() *identity.KeySet { return k.set }
+
+func TestCachedTokenNeedsAKeyWhateverTheEpoch(t *testing.T) {
+	i := identitytest.New(t)
+	keys := &keysAt{i.Keys()}
+	v, err := identity.NewVerifier(identity.VerifierConfig{Issuer: identitytest.URL, Audience: identitytest.Audience, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok := i.Mint("alice")
+	if _, err := v.VerifyToken(tok); err != nil {
+		t.Fatal(err)
+	}
+	keys.set = &identity.KeySet{Epoch: i.Keys().Epoch}
+	if who, err := v.VerifyToken(tok); who != nil || !errors.Is(err, identity.ErrUnknownKey) {
+		t.Errorf("with no key left: %v, %v; want ErrUnknownKey", who, err)
+	}
+	keys.set = nil
+	if who, err := v.VerifyToken(tok); who != nil || !errors.Is(err, identity.ErrUnknownKey) {
+		t.Errorf("with no set at all: %v, %v; want ErrUnknownKey", who, err)
+	}
+}
+
 func TestRefusalIsNotCached(t *testing.T) {
 	now := start.Add(-time.Minute)
 	i := identitytest.At(t, func() time.Time { return now })

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -240,6 +241,26 @@ func TestTokenStandsInOnePlace(t *testing.T) {
 		if who, err := i.Verifier.Verify(t.Context(), &identity.Request{Header: h, RawQuery: "cursor=x&server=files"}); err != nil || !who.Valid() {
 			t.Errorf("%.7s: %v", h.Get("Authorization"), err)
 		}
+	}
+}
+
+func TestTokenOfTheGreatestLengthIsTaken(t *testing.T) {
+	i := identitytest.At(t, at(start))
+	claims := i.Claims("alice", "reader")
+	claims["jti"] = "one"
+	var lengths []int
+	for pad := 5700; pad < 5900; pad++ {
+		tok := i.With(claims, map[string]any{"pad": strings.Repeat("a", pad)})
+		if len(tok) != jose.MaxSize && len(tok) != jose.MaxSize+1 {
+			continue
+		}
+		lengths = append(lengths, len(tok))
+		if who, err := i.Verifier.VerifyToken(tok); (err == nil) != (len(tok) == jose.MaxSize) || err != nil && !errors.Is(err, identity.ErrMalformed) {
+			t.Errorf("%d bytes: %v, %v", len(tok), who, err)
+		}
+	}
+	if !slices.Contains(lengths, jose.MaxSize) {
+		t.Errorf("lengths tried: %v; want %d", lengths, jose.MaxSize)
 	}
 }
 

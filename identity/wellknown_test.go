@@ -3,6 +3,7 @@ package identity_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,6 +46,20 @@ func TestChallengeTellsOfTheNonceAndNothingElse(t *testing.T) {
 	} {
 		if diff := cmp.Diff(tt.want, identity.Challenge("https://gw.example", "/mcp", tt.err, tt.nonce)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.err, diff)
+		}
+	}
+}
+
+func TestResourceNamesHaveBounds(t *testing.T) {
+	for _, name := range []string{"a", "z", "A", "Z", "0", "9", "a-b_c.d", "-", "_", strings.Repeat("a", 64)} {
+		if !identity.IsResource("/mcp/" + name) {
+			t.Errorf("IsResource(/mcp/%s) = false; want true", name)
+		}
+	}
+	// Beside the letters and digits stand @ and [, ` and {, / and :.
+	for _, name := range []string{"", ".a", "@", "[", "`", "{", "/", ":", "a@", "a[", "a`", "a{", "a/", "a:", "a%", "a b", "ä", strings.Repeat("a", 65)} {
+		if identity.IsResource("/mcp/" + name) {
+			t.Errorf("IsResource(/mcp/%s) = true; want false", name)
 		}
 	}
 }
