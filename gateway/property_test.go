@@ -45,7 +45,9 @@ func (f *fixture) listed(token string, modern bool) (names []string) {
 	} else {
 		w = f.post(token, `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`)
 	}
-	var msg struct{ Result struct{ Tools []struct{ Name string } } }
+	var msg struct {
+		Result struct{ Tools []struct{ Name string } }
+	}
 	if err := json.Unmarshal(w.Body.Bytes(), &msg); err != nil || w.Code != 200 {
 		f.t.Fatalf("tools/list: %d %s, %v", w.Code, w.Body, err)
 	}
