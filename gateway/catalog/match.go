@@ -85,6 +85,9 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 		end = i + len("null")
 		return end, m.spend(end-i) && p.types&isNull != 0
 	}
+	if c := m.data[i]; c != '-' && (c < '0' || c > '9') {
+		return i, false // no value begins here: the reading is out of step, and must not go on
+	}
 	end, whole := numberEnd(m.data, i)
 	return end, m.spend(end-i) && p.number(m.data[i:end], whole)
 }
@@ -133,12 +136,16 @@ func (m *matcher) object(i int, p *program) (end int, ok bool) {
 		var known member
 		if alike = alike && n < row.used && m.again(i, row.steps[n].Span); alike {
 			known = row.steps[n].member
-			end = i + row.steps[n].End - row.steps[n].Start
+			// Up to the colon it is as before; the space behind it is the value's own.
+			end = space(m.data, i+row.steps[n].End-row.steps[n].Start)
 		} else {
 			at, closed := m.nextMember(i)
 			if closed {
 				m.level--
 				return at, m.spend(at-i+n) && found == p.required && p.count.admit(n)
+			}
+			if m.data[at] != '"' {
+				return i, false // out of step, as in value
 			}
 			name := stringEnd(m.data, at)
 			text := m.data[at+1 : name-1]
