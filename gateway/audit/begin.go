@@ -92,7 +92,7 @@ func (w *writer) resume() bool {
 	if err != nil {
 		return false
 	}
-	w.seg, w.path, w.first, w.head, w.size, w.synced = f, newest.path, newest.first, 0, newest.size, newest.size
+	w.seg, w.path, w.first, w.head, w.size, w.synced, w.room = f, newest.path, newest.first, 0, newest.size, newest.size, 0
 	return true
 }
 
@@ -105,7 +105,7 @@ func (w *writer) newSegment() error {
 	if err != nil {
 		return err
 	}
-	w.seg, w.path, w.first, w.head, w.size, w.synced = seg, path, w.next, 0, 0, 0
+	w.seg, w.path, w.first, w.head, w.size, w.synced, w.room = seg, path, w.next, 0, 0, 0, 0
 	return nil
 }
 

@@ -28,6 +28,7 @@ type noFile struct{}
 func (noFile) Write(p []byte) (int, error) { return len(p), nil }
 func (noFile) Sync() error                 { return nil }
 func (noFile) Truncate(int64) error        { return nil }
+func (noFile) Reserve(int64, int64) error  { return nil }
 func (noFile) Close() error                { return nil }
 
 func BenchmarkDecide(b *testing.B) {

@@ -13,6 +13,9 @@ type file interface {
 	Write(p []byte) (int, error)
 	Sync() error
 	Truncate(size int64) error
+	// Reserve takes room on the disk for n bytes from an offset on, and leaves the size as it is, so that
+	// no reader sees it. What was not written to is given back by Close.
+	Reserve(from, n int64) error
 	Close() error
 }
 
@@ -44,7 +47,7 @@ func (realDisk) Create(path string) (file, error) {
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, errors.Join(err, f.Close(), os.Remove(path))
 	}
-	return realFile{f}, nil
+	return &realFile{File: f}, nil
 }
 
 func (realDisk) Append(path string) (file, error) {
@@ -58,7 +61,7 @@ func (realDisk) Append(path string) (file, error) {
 			return nil, errors.Join(err, f.Close())
 		}
 	}
-	return realFile{f}, nil
+	return &realFile{File: f}, nil
 }
 
 func (realDisk) Overwrite(path string) (file, error) {
@@ -66,7 +69,7 @@ func (realDisk) Overwrite(path string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	return realFile{f}, nil
+	return &realFile{File: f}, nil
 }
 
 func (realDisk) Rename(from, to string) error { return os.Rename(from, to) }
@@ -92,10 +95,30 @@ func (realDisk) Settle(path string, from, to int64) (err error) {
 	return f.Sync()
 }
 
-type realFile struct{ *os.File }
+type realFile struct {
+	*os.File
+	reserved bool
+}
 
 // Sync waits for the data and for the metadata that is needed to read it.
-func (f realFile) Sync() error { return dataSync(f.File) }
+func (f *realFile) Sync() error { return dataSync(f.File) }
+
+func (f *realFile) Reserve(from, n int64) error {
+	f.reserved = true // also where it fails, which may leave a part
+	return reserve(f.File, from, n)
+}
+
+// Close cuts the file to the size that it has, which frees what is reserved behind it.
+func (f *realFile) Close() error {
+	if !f.reserved {
+		return f.File.Close()
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = f.Truncate(info.Size())
+	}
+	return errors.Join(err, f.File.Close())
+}
 
 func syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -37,7 +37,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 	}
 	const most = 40 // of one system call, by one thread
 	runs, kills := 0, 0
-	for _, call := range []string{"write", "pwrite64", "fsync", "fdatasync", "ftruncate", "renameat", "unlinkat"} {
+	for _, call := range []string{"write", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "renameat", "unlinkat"} {
 		for _, what := range []string{"signal=KILL", "error=EIO", "error=ENOSPC"} {
 			kill := what == "signal=KILL"
 			for n, alive := 1, 0; n <= most && (alive < 2 || !kill && n <= 3); n += 1 + n/8 {
@@ -70,7 +70,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 func traced(t *testing.T, strace, dir, inject string) (said []string, ended bool) {
 	t.Helper()
 	cmd := child(t, dir)
-	cmd.Args = append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate,renameat,unlinkat", "-e", inject}, cmd.Args...)
+	cmd.Args = append([]string{strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=write,pwrite64,fsync,fdatasync,ftruncate,fallocate,renameat,unlinkat", "-e", inject}, cmd.Args...)
 	cmd.Path, cmd.Stderr = strace, nil
 	cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
 	out, err := cmd.Output()

@@ -13,3 +13,7 @@ func dataSync(f *os.File) error {
 		}
 	}
 }
+
+func reserve(f *os.File, from, n int64) error {
+	return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, from, n)
+}

@@ -186,6 +186,13 @@ func (f *worldFile) Sync() error {
 	return nil
 }
 
+func (f *worldFile) Reserve(int64, int64) error {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	_, err := f.w.op()
+	return err
+}
+
 func (f *worldFile) Truncate(size int64) error {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()

@@ -38,6 +38,7 @@ type writer struct {
 	head   int64  // bytes of its preamble
 	size   int64  // bytes written to the segment
 	synced int64  // of these, bytes that a sync has covered
+	room   int64  // size up to which the disk has room for it
 
 	buf       []byte
 	loose     []*entry // notes that are written and not synced; the kernel may yet lose them
@@ -194,11 +195,24 @@ func (w *writer) write() error {
 		return fmt.Errorf("write %s: wrote %d of %d bytes", w.path, n, len(w.buf))
 	}
 	w.size += int64(n)
+	w.reserve()
 	const keep = 1 << 20
 	if cap(w.buf) > keep {
 		w.buf = nil
 	}
 	return nil
+}
+
+// reserve keeps room on the disk for what comes next, a sixteenth of a segment at a time, so that a sync
+// need not wait for blocks to be found. A segment that stays small, as that of one command, takes none.
+// A disk that cannot do it is written to all the same.
+func (w *writer) reserve() {
+	ahead := w.log.o.SegmentBytes / 16
+	if w.size < ahead/16 || w.room-w.size > ahead/2 || w.full() {
+		return
+	}
+	w.room = w.size + ahead
+	_ = w.seg.Reserve(w.size, ahead)
 }
 
 func (w *writer) sync() error {
