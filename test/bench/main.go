@@ -58,6 +58,9 @@ type options struct {
 	only     string
 	reportTo string
 	beside   string
+	buildsOf string
+	sizesOf  string
+	profile  string
 	upstream string
 }
 
@@ -70,9 +73,12 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "groups, with commas: throughput, latency, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit or verify")
+	flag.StringVar(&o.only, "only", "", "groups, with commas: throughput, latency, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit, verify or builds")
 	flag.StringVar(&o.reportTo, "report", "", "directory for the report: Markdown, JSON, a page with the curves, and the raw histograms")
 	flag.StringVar(&o.beside, "beside", "", "NAME=URL of another gateway, which runs before the server at -upstream")
+	flag.StringVar(&o.buildsOf, "builds", "", "NAME=BINARY,… of builds of the gateway, which the group builds compares with the first of them")
+	flag.StringVar(&o.sizesOf, "sizes", "300B,10KB,1MB", "sizes of calls in the groups throughput and builds")
+	flag.StringVar(&o.profile, "profile", "", "directory for profiles of the gateway's processor, one for each size, in the group throughput")
 	flag.StringVar(&o.upstream, "upstream", "", "address of the server of throughput and latency; default: a free one")
 	flag.Parse()
 
@@ -102,6 +108,7 @@ func conduct() error {
 		{"replay", b.replay},
 		{"audit", b.audit},
 		{"verify", b.verifyRecord},
+		{"builds", b.builds},
 	} {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), group.name) {
 			continue

@@ -39,17 +39,22 @@ func memstats() {
 }
 
 // overlaySource is laid beside cmd/sallyport's files when the benchmark builds the gateway, so
-// that the allocations of the real program can be counted without an endpoint in it.
+// that the allocations of the real program can be counted, and its processor profiled, without an
+// endpoint in it.
 const overlaySource = `package main
 
 import (
 	"fmt"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
+	"runtime/pprof"
+	"syscall"
 )
 
 func init() {
+	go profile(os.Getenv("BENCH_PROFILE"))
 	path := os.Getenv("BENCH_MEMSTATS")
 	if path == "" {
 		return
@@ -70,6 +75,31 @@ func init() {
 			_ = c.Close()
 		}
 	}()
+}
+
+// profile writes what the processor does from one signal to the next.
+func profile(file string) {
+	if file == "" {
+		return
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGUSR2)
+	<-signals
+	f, err := os.Create(file + ".part")
+	if err == nil {
+		err = pprof.StartCPUProfile(f)
+	}
+	if err != nil {
+		panic(err)
+	}
+	<-signals
+	pprof.StopCPUProfile()
+	if err := f.Close(); err != nil {
+		panic(err)
+	}
+	if err := os.Rename(file+".part", file); err != nil {
+		panic(err)
+	}
 }
 `
 

@@ -149,7 +149,11 @@ func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies strin
 		return nil, err
 	}
 	socket := filepath.Join(dir, "memstats.sock")
-	g.process, err = start(ctx, b.dir, name, []string{memstatsSocket + "=" + socket}, b.binary, "serve", "--config", g.config)
+	env := []string{memstatsSocket + "=" + socket}
+	if b.profile != "" {
+		env = append(env, profileFile+"="+filepath.Join(b.dir, "cpu.pprof"))
+	}
+	g.process, err = start(ctx, b.dir, name, env, b.binary, "serve", "--config", g.config)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,9 @@ var sizes = []struct {
 func (b *bench) throughput(ctx context.Context) error {
 	defer b.end()
 	for _, size := range sizes {
+		if !b.wants(size.name) {
+			continue
+		}
 		targets, err := b.fourWays(ctx, size.bytes)
 		if err != nil {
 			return err
@@ -40,10 +44,16 @@ func (b *bench) throughput(ctx context.Context) error {
 			return err
 		}
 		b.report.throughput(size.name, targets, samples)
+		if err := b.profiled(ctx, size.name, targets[len(targets)-1]); err != nil {
+			return err
+		}
 		b.end()
 	}
 	return nil
 }
+
+// wants says that a size of call is to be measured.
+func (b *bench) wants(size string) bool { return slices.Contains(strings.Split(b.sizesOf, ","), size) }
 
 // fourWays starts one server and the three programs before it: nothing, the two proxies, the gateway, and
 // whatever stands beside them by -beside. All get the same calls.
