@@ -27,6 +27,7 @@ type conn struct {
 	ioErr error         // the first error of a read, to tell it from a parser's
 	began bool          // a byte of the reply has come
 
+	owner     string // principal whose requests it carries; "" for the gateway's own
 	reused    bool
 	idleUntil time.Time // while in the pool
 	keep      time.Duration

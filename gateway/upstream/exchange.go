@@ -21,6 +21,7 @@ type exchange struct {
 	ctx    context.Context
 	places chan struct{} // where the place is given back
 	stream bool
+	owner  string // principal whose request it is
 	reply  gateway.Reply
 	abort  func() // ends the connection, from anywhere
 	head   replyHead
@@ -54,6 +55,7 @@ func (x *exchange) attempt(request, rest []byte) error {
 			return err
 		}
 		c.extend()
+		c.owner = x.owner
 		x.c = c
 	}
 	x.abort = x.c.aborter

@@ -77,9 +77,9 @@ func (h *HTTP) roundTrip(ctx context.Context, out gateway.Outbound) (*gateway.Re
 	if err != nil {
 		return nil, err
 	}
-	x := &exchange{h: h, ctx: ctx, places: places, stream: out.Stream}
+	x := &exchange{h: h, ctx: ctx, places: places, stream: out.Stream, owner: out.For.Key}
 	if !out.Stream { // a stream's connection is its own, with a small buffer
-		x.c = h.idle.take()
+		x.c = h.idle.take(x.owner, h.calls)
 	}
 	err = x.attempt(request, rest)
 	if err != nil && x.mayRepeat(out.Idempotent) {

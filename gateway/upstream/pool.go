@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -8,8 +9,12 @@ import (
 // pool holds connections that no exchange owns, the latest used last. A connection in it has
 // given its whole reply. The zero pool is ready for use.
 //
-// A new connection is made only by who holds a place and finds the pool empty, so busy and
-// idle ones together never exceed the places.
+// A connection carries the requests of one principal. A server that answers once too often, when the next
+// request is under way already, shifts every later answer on that connection by one, and nothing in an answer
+// says whose it is: so it gives a caller at most that caller's own.
+//
+// Busy and idle ones together never exceed the places: who holds a place and finds none of its own makes
+// room where there is none.
 type pool struct {
 	mu     sync.Mutex // guards what follows
 	conns  []*conn
@@ -17,14 +22,14 @@ type pool struct {
 	closed bool
 }
 
-// take returns a connection that may be used, or nil.
-func (p *pool) take() *conn {
+// take returns a connection of this owner that may be used, or nil when a new one may be made.
+func (p *pool) take(owner string, places chan struct{}) *conn {
 	for {
-		c := p.pop()
+		c := p.pop(owner, places)
 		if c == nil {
 			return nil
 		}
-		if time.Now().Before(c.idleUntil) && c.usable() {
+		if c.owner == owner && time.Now().Before(c.idleUntil) && c.usable() {
 			c.reused = true
 			return c
 		}
@@ -32,16 +37,22 @@ func (p *pool) take() *conn {
 	}
 }
 
-func (p *pool) pop() *conn {
+// pop takes out the owner's latest connection. Where it has none and all places are taken, it takes out the
+// oldest of another, to be closed.
+func (p *pool) pop(owner string, places chan struct{}) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := len(p.conns) - 1
-	if last < 0 {
+	for i := len(p.conns) - 1; i >= 0; i-- {
+		if c := p.conns[i]; c.owner == owner {
+			p.conns = slices.Delete(p.conns, i, i+1)
+			return c
+		}
+	}
+	if len(p.conns) == 0 || len(places)+len(p.conns) <= cap(places) {
 		return nil
 	}
-	c := p.conns[last]
-	p.conns[last] = nil
-	p.conns = p.conns[:last]
+	c := p.conns[0]
+	p.conns = slices.Delete(p.conns, 0, 1)
 	return c
 }
 

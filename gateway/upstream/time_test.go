@@ -293,7 +293,7 @@ func TestIdleConnectionsAreGivenUp(t *testing.T) {
 		}
 		short := ended(5 * time.Second)
 		time.Sleep(6 * time.Second)
-		if c := p.take(); c != nil {
+		if c := p.take("", make(chan struct{}, 1)); c != nil {
 			t.Error("a connection past its server's keep-alive time was taken")
 		}
 		<-short
