@@ -271,15 +271,24 @@ func (g *Generation) evaluateAll(ctx context.Context, pq *rego.PreparedEvalQuery
 	return g.decision(rs, rules)
 }
 
-// run evaluates a prepared query, which ends with ctx, and returns its one answer.
+// Longest is how long one evaluation may take. Rules that compare arguments with one another take as long
+// as the caller likes; what takes longer is an error, and that refuses.
+const Longest = 5 * time.Second
+
+// run evaluates a prepared query, which ends with ctx and after Longest, and returns its one answer.
 func (g *Generation) run(ctx context.Context, pq *rego.PreparedEvalQuery, input ast.Value, now time.Time, more ...rego.EvalOption) (rego.Vars, error) {
 	cancel := topdown.NewCancel()
 	defer context.AfterFunc(ctx, cancel.Cancel)()
+	late := time.AfterFunc(Longest, cancel.Cancel)
+	defer late.Stop()
 	if g.tracer != nil {
 		more = append(more, rego.EvalQueryTracer(g.tracer))
 	}
 	rs, err := pq.Eval(ctx, append(more, rego.EvalParsedInput(input), rego.EvalTransaction(g.txn), rego.EvalMetrics(metrics.NoOp()),
 		rego.EvalInterQueryBuiltinValueCache(g.values), rego.EvalExternalCancel(cancel), rego.EvalTime(now))...)
+	if err != nil && topdown.IsCancel(err) && ctx.Err() == nil {
+		return nil, fmt.Errorf("evaluate policy: it takes longer than %v; rules that compare each argument with each other are slow with many", Longest)
+	}
 	if err != nil {
 		return nil, evalError(err)
 	}
