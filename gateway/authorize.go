@@ -23,6 +23,7 @@ func (x *exchange) authorize(ctx context.Context, who *identity.Principal, call 
 	if err := x.decide(ctx, who, call); err != nil {
 		return nil, err
 	}
+	x.strip(out.Header, call)
 	if err := x.charge(call); err != nil {
 		return nil, err
 	}

@@ -31,6 +31,7 @@ type exchange struct {
 	unbind  context.CancelCauseFunc // ends bound
 	bounds  []grant.Bound           // the policy's, of this call
 	held    *grant.Reservation      // of this call; nil where it costs nothing, or was given back
+	turned  bool                    // it has a place among those of its grant that are read and decided
 	leave   func()                  // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
@@ -49,6 +50,7 @@ type exchange struct {
 	approvedBy    string     // the role that must agree to the call
 	noneOf        guard.What // what the policy wants none of in the arguments
 	passUnscanned bool       // arguments that could not be scanned to their end
+	bare          bool       // the headers are told to somebody who is told no secret
 
 	wants    guard.Ask // what the policy's obligations want of what comes back
 	reports  guard.Report
@@ -108,11 +110,15 @@ func (x *exchange) serve(ctx context.Context) error {
 		return x.serveSession(ctx, who)
 	}
 	x.step(StepDecode)
+	if err := x.turn(ctx); err != nil {
+		return err
+	}
 	msg, err := x.decode()
 	x.traced()
 	if err != nil {
 		return err
 	}
+	x.snap = x.g.snapshot.Load() // the newest decides, however long the body was on its way
 	x.step(StepResolve)
 	rt, err := x.resolve(who, msg)
 	if err != nil {
@@ -125,20 +131,47 @@ func (x *exchange) serve(ctx context.Context) error {
 	}
 	x.step(StepAuthorize)
 	if call.server == x.g.all {
+		x.yield()
 		return x.answer(ctx, who, call)
 	}
 	if msg.Method == wire.MethodToolsList && rt.listing != nil {
+		x.yield()
 		return x.serveTools(ctx, who, call)
 	}
 	permit, err := x.authorize(ctx, who, call)
 	if err != nil {
 		return err
 	}
+	x.yield()
 	return x.forward(ctx, who, call, permit)
+}
+
+// turn waits for a place among the requests of this grant that are read and decided: a body takes memory
+// until it is decided about, and a decision can be made to take long.
+func (x *exchange) turn(ctx context.Context) error {
+	err := x.live.Turn(ctx, x.snap.Limits.BodyTimeout)
+	if errors.Is(err, grant.ErrBusy) {
+		return refuse(CodeLimited, "%d requests of this grant are being read and decided, and none has ended within %v; wait until one has", grant.MostTurns, x.snap.Limits.BodyTimeout)
+	}
+	if err != nil {
+		return &Error{Code: CodeMalformed, Public: "the request was cancelled", Err: err}
+	}
+	x.turned = true
+	x.boundBody() // from here on: it may have waited
+	return nil
+}
+
+// yield gives the place back.
+func (x *exchange) yield() {
+	if x.turned {
+		x.turned = false
+		x.live.Done()
+	}
 }
 
 // release gives back what the exchange has held of its grant.
 func (x *exchange) release() {
+	x.yield()
 	if x.leave != nil {
 		x.leave()
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"slices"
+	"strings"
 
 	"sallyport/gateway/approval"
 	"sallyport/gateway/guard"
@@ -161,6 +163,7 @@ func (x *exchange) leaks(call checked, in *policy.Input) *Error {
 	if !sink && x.noneOf&guard.Secrets == 0 || call.server == x.g.all {
 		return nil
 	}
+	x.bare = true
 	raw := call.msg.Raw
 	for _, server := range x.snap.members {
 		if _, n := server.scrub(raw); n > 0 {
@@ -181,6 +184,23 @@ func (x *exchange) leaks(call checked, in *policy.Input) *Error {
 		return refuse(CodeDenied, "Denied: the call could not be searched for secrets to its end: %s; send less at once (decision %s)", found.Why, x.rec.ID)
 	}
 	return nil
+}
+
+// strip takes out of the headers of a message that leaks has searched what a client writes there at will,
+// and no search has seen: trace state, the last event, and parameters that the tool's schema does not bind
+// to an argument. What is bound says what the searched body says.
+func (x *exchange) strip(h http.Header, call checked) {
+	if !x.bare {
+		return
+	}
+	delete(h, wire.HeaderLastEventID)
+	delete(h, "Tracestate")
+	for name := range h {
+		bound := call.tool != nil && slices.ContainsFunc(call.tool.Bindings, func(b wire.HeaderBinding) bool { return b.Header == name })
+		if strings.HasPrefix(name, wire.HeaderParamPrefix) && !bound {
+			delete(h, name)
+		}
+	}
 }
 
 // secret refuses a call for what was found in it.

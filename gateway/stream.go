@@ -72,6 +72,7 @@ func (x *exchange) authorizeSession(ctx context.Context, who *identity.Principal
 			h[name] = v
 		}
 	}
+	x.strip(h, call)
 	get := x.r.Method == http.MethodGet
 	if get {
 		h["Accept"] = []string{"text/event-stream"}

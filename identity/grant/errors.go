@@ -11,6 +11,7 @@ var (
 	ErrUnknown   = errors.New("no such grant")
 	ErrNotYet    = errors.New("the grant's time has not begun")
 	ErrExpired   = errors.New("the grant has expired")
+	ErrBusy      = errors.New("too many requests of the grant are being read and decided")
 	ErrRevoked   = errors.New("the grant was revoked")
 	ErrCompleted = errors.New("the grant's task is completed")
 	// ErrStale says that the store has been silent: what was revoked since is not known, so

@@ -23,7 +23,8 @@ type Live struct {
 	grant atomic.Pointer[Grant]  // replaced when the grant has ended, or has a new Rev
 	end   atomic.Pointer[ending] // nil while it lives; set once
 
-	underWay atomic.Int64 // a root's: calls of its tree at this moment
+	underWay atomic.Int64  // a root's: calls of its tree at this moment
+	turns    chan struct{} // a root's: requests of its tree that are being read and decided
 
 	tree     int     // guarded by reg.mu: of a root, how many grants its tree has
 	children []*Live // guarded by reg.mu
@@ -156,6 +157,34 @@ func (l *Live) Constraints(server, tool string) []Constraint {
 // Narrow reports whether some level of the chain names tools. Then calls of those tools are all
 // that can be done: prompts and resources are not among what was named.
 func (l *Live) Narrow() bool { return l == nil || l.narrow }
+
+// MostTurns is how many requests of a grant's tree are read and decided at once. It bounds the memory and
+// the processors that one token can take, however slow it sends and whatever it has decided.
+const MostTurns = 16
+
+// Turn waits until fewer than MostTurns requests of the grant's tree are being read and decided, and takes
+// one of the places, which Done gives back. It returns ctx's cause where that ends first, and ErrBusy after
+// most.
+func (l *Live) Turn(ctx context.Context, most time.Duration) error {
+	select {
+	case l.root.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case l.root.turns <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-late.C:
+		return ErrBusy
+	}
+}
+
+// Done gives a place back that Turn has taken.
+func (l *Live) Done() { <-l.root.turns }
 
 // Enter notes that a call begins, and refuses where max calls of the grant's tree are under way:
 // children do not multiply what a task may do at once. leave notes the end of the call; it must

@@ -14,6 +14,7 @@ func (r *Registry) attach(g *Grant, own rules, parent *Live) *Live {
 	l.counters = []*counter{c}
 	if parent == nil {
 		l.root, l.scope = l, r.scopeOf(g, c)
+		l.turns = make(chan struct{}, MostTurns)
 		l.scope.roots++
 		if l.scope.counter != c {
 			l.counters = append(l.counters, l.scope.counter)
