@@ -146,37 +146,6 @@ func (x *exchange) serve(ctx context.Context) error {
 	return x.forward(ctx, who, call, permit)
 }
 
-// turn waits for a place among the requests of this grant that are read and decided: a body takes memory
-// until it is decided about, and a decision can be made to take long.
-func (x *exchange) turn(ctx context.Context) error {
-	err := x.live.Turn(ctx, x.snap.Limits.BodyTimeout)
-	if errors.Is(err, grant.ErrBusy) {
-		return refuse(CodeLimited, "%d requests of this grant are being read and decided, and none has ended within %v; wait until one has", grant.MostTurns, x.snap.Limits.BodyTimeout)
-	}
-	if err != nil {
-		return &Error{Code: CodeMalformed, Public: "the request was cancelled", Err: err}
-	}
-	x.turned = true
-	x.boundBody() // from here on: it may have waited
-	return nil
-}
-
-// yield gives the place back.
-func (x *exchange) yield() {
-	if x.turned {
-		x.turned = false
-		x.live.Done()
-	}
-}
-
-// release gives back what the exchange has held of its grant.
-func (x *exchange) release() {
-	x.yield()
-	if x.leave != nil {
-		x.leave()
-	}
-}
-
 // authenticate says who is calling under which grant, or that nobody is.
 func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error) {
 	r := identity.Request{Method: x.r.Method, Header: x.r.Header, Path: x.r.URL.EscapedPath(), RawQuery: x.r.URL.RawQuery, TLS: x.r.TLS}
@@ -356,7 +325,7 @@ func (x *exchange) unknownTool() *Error {
 func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt route) (checked, error) {
 	call := checked{rt}
 	if rt.tool == nil || rt.msg.Method != wire.MethodToolsCall {
-		if err := rt.msg.Outline.CheckArguments(rt.msg.Arguments, x.snap.argumentKeys); err != nil {
+		if err := rt.msg.Outline.CheckArguments(rt.msg.Arguments, x.snap.argumentNames); err != nil {
 			return call, &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 		}
 		return call, nil
@@ -380,7 +349,7 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 
 func (x *exchange) inputError(rt route) error {
 	args := rt.msg.Arguments
-	if err := rt.msg.Outline.CheckArguments(args, rt.tool.Props, x.snap.argumentKeys); err != nil {
+	if err := rt.msg.Outline.CheckArguments(args, x.snap.argumentNames, rt.tool.Props); err != nil {
 		return &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 	}
 	if err := wire.CheckParamHeaders(x.r.Header, rt.tool.Bindings, args); rt.msg.Era == wire.Modern && err != nil {

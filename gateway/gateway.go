@@ -124,11 +124,7 @@ func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 	}
 	installed := *s
 	installed.Limits = s.Limits.orDefault()
-	keys, _ := s.Policy.ArgumentKeys()
-	installed.argumentKeys = make(map[string]string, len(keys))
-	for _, k := range keys {
-		installed.argumentKeys[strictjson.Fold(k)] = k
-	}
+	installed.argumentNames = strictjson.NewNames(s.Policy.ArgumentNames())
 	for _, name := range slices.Sorted(maps.Keys(s.Servers)) {
 		srv := s.Servers[name]
 		installed.members = append(installed.members, srv)

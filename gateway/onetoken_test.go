@@ -201,3 +201,37 @@ func withTool(t *testing.T, tool, policy string) *fixture {
 	f.swap()
 	return f
 }
+
+// What imitates a name that the policy reads is refused at every depth: a server that ignores case reads
+// opts.Path as opts.path, and no rule does.
+func TestAnImitationBelowTheTopIsRefused(t *testing.T) {
+	f := withTool(t, `{"name":"open","inputSchema":{"type":"object"}}`, `package mcp.authz
+
+allow if input.tool.name == "open"
+
+deny contains "no" if startswith(input.arguments.opts.path, "/etc/")
+
+deny contains "no" if {
+	some row in input.arguments.rows
+	startswith(object.get(row, "from", ""), "/etc/")
+}
+
+deny contains "no" if {
+	u := data.users[_]
+	u.Mail == input.arguments.to
+}
+`)
+	for _, args := range []string{`{"opts":{"path":"/etc/shadow"}}`, `{"opts":{"Path":"/etc/shadow"}}`, `{"opts":{"PATH":"/etc/shadow"}}`, `{"rows":[{"From":"/etc/shadow"}]}`, `{"Opts":{}}`} {
+		f.post(f.reader, legacyCall("open", args))
+	}
+	for _, sent := range f.up.requests() {
+		t.Errorf("the server was sent %s", sent.Body)
+	}
+	if got := toolText(f.post(f.reader, legacyCall("open", `{"opts":{"Path":"/x"}}`)).Body.String()); !strings.Contains(got, `argument name "Path" would be read as "path" by a parser that ignores case`) {
+		t.Errorf("the refusal says %s", got)
+	}
+	// What only data has is nobody's to imitate.
+	if got := toolText(f.post(f.reader, legacyCall("open", `{"opts":{"path":"/x","mail":"a"}}`)).Body.String()); got != "ok" {
+		t.Errorf("a name that the policy reads of its data: %s", got)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
 	"sallyport/identity"
+	"sallyport/internal/strictjson"
 	"sallyport/policy"
 )
 
@@ -40,8 +41,8 @@ type Decider interface {
 	SubjectKey(s *policy.Subject) string
 	// GrantKey identifies what a list can read of a grant.
 	GrantKey(g *policy.Grant) string
-	// ArgumentKeys are the top-level arguments that the policy reads.
-	ArgumentKeys() (keys []string, all bool)
+	// ArgumentNames are the names of members of the arguments, at any depth, that the policy speaks of.
+	ArgumentNames() []string
 	// Revision names the policy.
 	Revision() string
 }
@@ -123,10 +124,10 @@ type Snapshot struct {
 	// Approved reports whether somebody has approved the agent's files of this digest; nil: nobody.
 	Approved func(digest string) bool
 
-	number       uint64            // of the swap that installed it
-	members      []*Server         // Servers, by name
-	said         string            // digest of Rules, which lists depend on
-	argumentKeys map[string]string // fold → exact name of what the policy reads
+	number        uint64           // of the swap that installed it
+	members       []*Server        // Servers, by name
+	said          string           // digest of Rules, which lists depend on
+	argumentNames strictjson.Names // of what the policy reads of arguments, at any depth
 }
 
 // findsSecrets reports whether somebody looks for more than canaries.

@@ -50,6 +50,7 @@ type Generation struct {
 	values       cache.InterQueryValueCache
 	reads        reads    // of allow, deny and obligations
 	argumentKeys []string // of every rule below data.mcp
+	names        []string // of members of the arguments at any depth that they name
 	roles        roleNames
 	dataNames    []string // at the root of data, sorted
 
@@ -109,6 +110,7 @@ func newGeneration(ctx context.Context, c *ast.Compiler, data map[string]any, re
 	if g.reads, err = analyze(c); err != nil {
 		return nil, err
 	}
+	g.names = argumentNames(c)
 	g.argumentKeys, g.roles, g.dataNames = argumentKeys(c), rolesOf(c), slices.Sorted(maps.Keys(data))
 	size := o.CacheSize
 	if size == 0 {
@@ -197,6 +199,9 @@ func (g *Generation) HasTests() bool { return g.tested }
 func (g *Generation) ArgumentKeys() (keys []string, all bool) {
 	return g.argumentKeys, g.reads.allArgs
 }
+
+// ArgumentNames returns the names of members of the arguments, at any depth, that the policies speak of.
+func (g *Generation) ArgumentNames() []string { return g.names }
 
 // ReadsFlow reports whether a rule that decides calls or results names input.flow: what a task has
 // touched, which is nothing where nothing has a label.

@@ -6,22 +6,49 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// CheckArguments applies the name rule of tool arguments to a value that has passed [Check]:
-// at the top level no name may fold to one of known (fold → exact name; the tool's schema
-// properties and the keys that the policy reads) without being it, and at every depth no two
+// Names are names that others must not imitate, at any depth. The zero Names are none.
+type Names struct {
+	exact map[string]string // by fold
+	mixed bool              // one is not its own fold, so that a plain name can imitate it
+}
+
+// NewNames returns names as [CheckArguments] wants them. Of two that fold alike neither is an imitation of
+// the other, and both are left out.
+func NewNames(names []string) Names {
+	n := Names{exact: make(map[string]string, len(names))}
+	twice := map[string]bool{}
+	for _, name := range names {
+		fold := Fold(name)
+		if other, known := n.exact[fold]; known && other != name {
+			twice[fold] = true
+		}
+		n.exact[fold] = name
+	}
+	for fold := range twice {
+		delete(n.exact, fold)
+	}
+	for fold, exact := range n.exact {
+		n.mixed = n.mixed || fold != exact
+	}
+	return n
+}
+
+// CheckArguments applies the name rule of tool arguments to a value that has passed [Check]: no name may
+// fold to a known one (fold → exact name) without being it, at every depth to one of read, which the policy
+// reads, at the top level to one of top, such as the tool's properties as well; and at every depth no two
 // siblings may fold alike. Otherwise argument names are free. The error is an [*Error].
-func CheckArguments(args []byte, known ...map[string]string) error {
-	return Outline{}.CheckArguments(args, known...)
+func CheckArguments(args []byte, read Names, top ...map[string]string) error {
+	return Outline{}.CheckArguments(args, read, top...)
 }
 
 // CheckArguments is [CheckArguments] of a value that o outlines.
-func (o Outline) CheckArguments(args []byte, known ...map[string]string) error {
+func (o Outline) CheckArguments(args []byte, read Names, top ...map[string]string) error {
 	start := space(args, 0)
 	if start == len(args) {
 		return nil
 	}
 	var room [16]Span // enough for most calls, without an allocation
-	a := argumentWalker{data: args, known: known, outline: o.For(args), names: room[:0]}
+	a := argumentWalker{data: args, read: read, top: top, outline: o.For(args), names: room[:0]}
 	if _, err := a.value(start, 0); err != nil {
 		return err
 	}
@@ -30,7 +57,8 @@ func (o Outline) CheckArguments(args []byte, known ...map[string]string) error {
 
 type argumentWalker struct {
 	data    []byte
-	known   []map[string]string
+	read    Names
+	top     []map[string]string
 	names   []Span // quoted names of the objects that are open, innermost last
 	scratch []byte
 	outline Outline
@@ -40,8 +68,8 @@ func (a *argumentWalker) value(i, level int) (int, *Error) {
 	if i >= len(a.data) {
 		return i, nil
 	}
-	if end, plain, ok := a.outline.look(i); ok && plain && level > 0 {
-		return end, nil // no two of its names can fold alike
+	if end, plain, ok := a.outline.look(i); ok && plain && level > 0 && !a.read.mixed {
+		return end, nil // no two of its names can fold alike, and none to another than itself
 	}
 	switch a.data[i] {
 	case '{':
@@ -69,8 +97,8 @@ func (a *argumentWalker) object(i, level int) (int, *Error) {
 	i = space(a.data, i+1)
 	for i < len(a.data) && a.data[i] != '}' {
 		end := skipString(a.data, i)
-		if level == 0 {
-			if err := a.imitates(i, end); err != nil {
+		if level == 0 || len(a.read.exact) > 0 {
+			if err := a.imitates(i, end, level); err != nil {
 				return i, err
 			}
 		}
@@ -93,21 +121,30 @@ func (a *argumentWalker) object(i, level int) (int, *Error) {
 	return i + 1, nil
 }
 
-// imitates refuses a top-level name that a lenient parser would take for a known one.
-func (a *argumentWalker) imitates(start, end int) *Error {
+// imitates refuses a name that a lenient parser would take for a known one.
+func (a *argumentWalker) imitates(start, end, level int) *Error {
 	name := a.name(Span{start, end})
 	var scratch [64]byte
 	fold := name
 	if !isFolded(name) {
 		fold = appendFold(scratch[:0], name)
 	}
-	for _, set := range a.known {
+	if exact, ok := a.read.exact[string(fold)]; ok && exact != string(name) {
+		return imitation(start, name, exact)
+	}
+	if level > 0 {
+		return nil
+	}
+	for _, set := range a.top {
 		if exact, ok := set[string(fold)]; ok && exact != string(name) {
-			return &Error{Offset: int64(start),
-				What: fmt.Sprintf("argument name %s would be read as %q by a parser that ignores case", quoteName(name), exact)}
+			return imitation(start, name, exact)
 		}
 	}
 	return nil
+}
+
+func imitation(start int, name []byte, exact string) *Error {
+	return &Error{Offset: int64(start), What: fmt.Sprintf("argument name %s would be read as %q by a parser that ignores case", quoteName(name), exact)}
 }
 
 // siblings refuses two members of one object that fold alike.

@@ -16,9 +16,13 @@ func looks(t *testing.T, data []byte) {
 		return
 	}
 	known := map[string]string{"path": "path", "rows": "Rows"}
+	read := NewNames([]string{"a", "name"})
+	if len(data)%2 == 0 {
+		read = NewNames([]string{"a", "iD"}) // which a plain name can imitate
+	}
 	var visit func(part []byte, o Outline, level int)
 	visit = func(part []byte, o Outline, level int) {
-		got, want := o.CheckArguments(part, known), CheckArguments(part, known)
+		got, want := o.CheckArguments(part, read, known), CheckArguments(part, read, known)
 		if (got == nil) != (want == nil) || got != nil && got.Error() != want.Error() {
 			t.Errorf("%.300s: with an outline %v; without %v", part, got, want)
 		}

@@ -101,18 +101,21 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 
 func TestCheckArgumentsRefusesImitations(t *testing.T) {
 	known := map[string]string{"path": "path", "maxbytes": "maxBytes"}
+	read := NewNames([]string{"to", "cardNumber", "ID", "id"})
 	for _, tt := range []struct{ in, want string }{
 		{`{"Path":"/etc"}`, `argument name "Path" would be read as "path" by a parser that ignores case, at byte 1`},
 		{`{"path":1,"maxbytes":2}`, `argument name "maxbytes" would be read as "maxBytes" by a parser that ignores case, at byte 10`},
 		{`{"x":[{"a":1,"A":2}]}`, `argument names "a" and "A" differ only in case, at byte 13`},
+		{`{"a":[{"b":{"To":1}}]}`, `argument name "To" would be read as "to" by a parser that ignores case, at byte 12`},
+		{`{"a":{"cardnumber":1}}`, `argument name "cardnumber" would be read as "cardNumber" by a parser that ignores case, at byte 6`},
 		{`{"q":"a{b}","z":{"S":1,"ſ":2}}`, `argument names "S" and "\u017f" differ only in case, at byte 23`},
 	} {
-		if err := CheckArguments([]byte(tt.in), known); err == nil || err.Error() != tt.want {
+		if err := CheckArguments([]byte(tt.in), read, known); err == nil || err.Error() != tt.want {
 			t.Errorf("CheckArguments(%s) = %v; want %s", tt.in, err, tt.want)
 		}
 	}
-	for _, ok := range []string{`{"path":"/x","Other":1,"maxBytes":3}`, `{"a":{"Path":1}}`, ``} {
-		if err := CheckArguments([]byte(ok), known); err != nil {
+	for _, ok := range []string{`{"path":"/x","Other":1,"maxBytes":3}`, `{"a":{"Path":1}}`, `{"a":{"to":1,"cardNumber":2},"ID":1}`, `{"id":1}`, ``} {
+		if err := CheckArguments([]byte(ok), read, known); err != nil {
 			t.Errorf("CheckArguments(%s) = %v", ok, err)
 		}
 	}
