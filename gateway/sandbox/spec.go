@@ -266,7 +266,7 @@ func (s Spec) astray(path string) error {
 	}
 	for _, dir := range s.Write {
 		realDir, err := filepath.EvalSymlinks(dir)
-		if err != nil || path == dir || !within(path, dir) && !within(path, realDir) || within(real, realDir) {
+		if err != nil || within(real, realDir) || !passes(path, realDir) {
 			continue
 		}
 		shown := func(p string) bool { return !within(p, dir) && !within(p, realDir) && within(real, p) }
@@ -276,6 +276,32 @@ func (s Spec) astray(path string) error {
 		}
 	}
 	return nil
+}
+
+// mostLinks bounds a way: links can change while they are followed, and then lead in a circle.
+const mostLinks = 255
+
+// passes reports whether a link that lies below dir is on the way along path. The way matters and not how
+// path is spelled: a link beside dir may lead into it. Path must lead somewhere, and dir have no link in it.
+func passes(path, dir string) bool {
+	at, rest := "/", strings.Split(path, "/")
+	for links := 0; len(rest) > 0; {
+		next := filepath.Join(at, rest[0])
+		rest = rest[1:]
+		target, err := os.Readlink(next)
+		switch {
+		case err != nil: // no link
+			at = next
+			continue
+		case within(next, dir), links == mostLinks:
+			return true
+		case filepath.IsAbs(target):
+			at = "/"
+		}
+		rest = slices.Concat(strings.Split(target, "/"), rest)
+		links++
+	}
+	return false
 }
 
 func isDir(path string) bool {
