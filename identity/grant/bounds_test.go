@@ -71,6 +71,9 @@ func TestChildMayHaveAllThatItsParentHas(t *testing.T) {
 	if err != nil {
 		t.Fatalf("a child as wide as its parent: %v", err)
 	}
+	if _, err := r.Create(t.Context(), ask(childOf(create(t, r, nil), func(g *Grant) { g.MaxCalls = 1 }))); err != nil {
+		t.Errorf("a child with a bound, of a parent that has none: %v", err)
+	}
 	for _, tt := range []struct {
 		name   string
 		change func(*Grant)

@@ -25,6 +25,7 @@ func TestPatternMatchesServerAndToolSplitAtTheFirstDot(t *testing.T) {
 		{"files.a*b", "files", "ab", true},
 		{"files.a*b", "files", "abc", false},
 		{"files.read", "files", "READ", false},
+		{"*.c", ".a", "c", false},
 		{"*.c", "a.b", "c", false}, // no server has a dot; "a" and "b.c" would read the same
 	} {
 		p, err := ParsePattern(tt.pattern)
