@@ -44,3 +44,30 @@ func TestAskIsDeniedForHousekeeping(t *testing.T) {
 		}
 	}
 }
+
+// A refusal that is sure is said, and one that hangs on what is missing is not.
+func TestAskWithoutSaysOnlyWhatIsSure(t *testing.T) {
+	g := mustLoad(t, `allow if "reader" in input.subject.roles
+
+deny contains "banned" if input.subject.id == "banned"
+
+deny contains "secret" if input.arguments.path == "/secret"`)
+	for _, tt := range []struct {
+		name    string
+		change  func(*Input)
+		missing []string
+		want    Answer
+	}{
+		{"nothing missing", func(in *Input) {}, nil, Allowed},
+		{"a denial that does not hang on it", func(in *Input) { in.Subject.ID = "banned" }, []string{"input.arguments"}, Refused},
+		{"a denial that hangs on it", func(in *Input) {}, []string{"input.arguments"}, Unsure},
+		{"no rule allows it, whatever is missing", func(in *Input) { in.Subject.Roles = []string{"guest"} }, []string{"input.arguments"}, Refused},
+		{"who asks is missing", func(in *Input) {}, []string{"input.subject"}, Unsure},
+	} {
+		in := call(`{"path":"/srv"}`)
+		tt.change(in)
+		if got, err := g.AskWithout(t.Context(), in, tt.missing); err != nil || got != tt.want {
+			t.Errorf("%s: %v, %v; want %v", tt.name, got, err, tt.want)
+		}
+	}
+}
