@@ -47,6 +47,7 @@ func TestATokenIsWorthItsLiveGrant(t *testing.T) {
 	f.revoke(revoked)
 	_, early := f.under(grant.Grant{NotBefore: time.Now().Add(time.Minute)})
 	_, bound := f.under(grant.Grant{JKT: "a-thumbprint"})
+	_, certified := f.under(grant.Grant{X5T: "a-thumbprint"})
 	claims := func(changes map[string]any) string { return f.issuer.With(f.issuer.Claims("ann"), changes) }
 	want := f.post("", readCall)
 	for name, token := range map[string]string{
@@ -58,6 +59,7 @@ func TestATokenIsWorthItsLiveGrant(t *testing.T) {
 		"another client's":     claims(map[string]any{"client_id": "other"}),
 		"a role too many":      claims(map[string]any{"roles": []string{"reader", "writer"}}),
 		"a grant with another": bound,
+		"one of a certificate": certified,
 	} {
 		w := f.post(token, readCall)
 		if w.Code != http.StatusUnauthorized || w.Body.String() != want.Body.String() {
@@ -108,6 +110,21 @@ func TestAGrantNarrowsAndNeverWidens(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %s; want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A grant that names tools is for tools, whatever the policy lets the role do besides.
+func TestPromptsAreNotUnderAGrantForTools(t *testing.T) {
+	f := newFixture(t)
+	f.snap.Policy = mustPolicy(t, flowPolicy)
+	f.swap()
+	_, files := f.under(grant.Grant{Tools: []string{"files.read_*"}})
+	const prompt = `{"jsonrpc":"2.0","id":7,"method":"prompts/get","params":{"name":"briefing"}}`
+	if got := toolText(f.post(files, prompt).Body.String()); !strings.HasPrefix(got, "403 Denied: the grant does not cover it") {
+		t.Errorf("a prompt under a grant for tools: %s", got)
+	}
+	if got := toolText(f.post(f.reader, prompt).Body.String()); got != "ok" {
+		t.Errorf("a prompt under any other: %s", got)
 	}
 }
 

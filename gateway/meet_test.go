@@ -219,6 +219,26 @@ deny contains "it has three rows" if count(input.result.content) == 3
 	}
 }
 
+// What the policy for results wants besides its yes is done, each wish alone.
+func TestEachWishOfThePolicyForResultsIsMet(t *testing.T) {
+	for obligation, through := range map[string]bool{
+		`{"type": "mask", "pointer": "/email"}`: false,
+		`{"type": "max_bytes", "n": 40}`:        false,
+		`{"type": "max_bytes", "n": 4000}`:      true,
+	} {
+		f := newFixture(t)
+		f.snap.Policy = mustPolicies(t, map[string]string{"authz.rego": testPolicy,
+			"response.rego": "package mcp.response\n\nallow if true\n\nobligations contains " + obligation + "\n"})
+		f.swap()
+		f.up.answer = func(context.Context, Outbound) (*Reply, error) {
+			return jsonReply(200, `{"jsonrpc":"2.0","id":7,"result":{"content":[],"structuredContent":{"email":"ann@example.com","more":"and the rest"}}}`), nil
+		}
+		if got := f.post(f.reader, readCall).Body.String(); strings.Contains(got, "ann@example.com") != through {
+			t.Errorf("%s: client got %s; want the address through: %t", obligation, got, through)
+		}
+	}
+}
+
 func TestAResultOfAnUnknownTypeIsWithheld(t *testing.T) {
 	f := newFixture(t)
 	f.up.answer = func(context.Context, Outbound) (*Reply, error) {
