@@ -117,7 +117,8 @@ const newsEvery = 5 * time.Second
 // news asks for a refresh, since a live answer was not as the catalogue has it.
 func (s *Server) news() {
 	now := time.Now().UnixNano()
-	if last := s.newest.Load(); now-last >= int64(newsEvery) && s.newest.CompareAndSwap(last, now) {
+	// A clock that was put back would else stop all news until it is where it was.
+	if last := s.newest.Load(); (now-last >= int64(newsEvery) || now < last) && s.newest.CompareAndSwap(last, now) {
 		s.RefreshSoon()
 	}
 }

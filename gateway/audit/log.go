@@ -94,7 +94,8 @@ type Log struct {
 	lazy            *time.Timer   // wakes the writer for notes that nothing else wakes it for
 	stopped         chan struct{} // closed when the writer has ended
 	unwell          atomic.Pointer[error]
-	busy            atomic.Int64 // when the batch began that the disk has not answered, in Unix nanoseconds; 0 for none
+	busy            atomic.Int64 // when the batch began that the disk has not answered, in nanoseconds since opened; 0 for none
+	opened          time.Time    // with the monotonic clock: setting the other one makes no disk hang, and none look well
 	syncs, syncTime atomic.Int64 // batches that the disk has taken, and the nanoseconds that it took for them
 	closeErr        error        // set before stopped is closed
 }
@@ -133,7 +134,7 @@ func Open(dir string, o Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{dir: dir, o: o, lock: held, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	l := &Log{dir: dir, o: o, lock: held, wake: make(chan struct{}, 1), stopped: make(chan struct{}), opened: time.Now()}
 	l.lazy = time.AfterFunc(noteDelay, l.wakeWriter)
 	if err := l.start(); err != nil {
 		return nil, errors.Join(err, held.Close())
@@ -237,7 +238,7 @@ func (l *Log) hanging() time.Duration {
 	if began == 0 {
 		return 0
 	}
-	return time.Since(time.Unix(0, began))
+	return time.Since(l.opened) - time.Duration(began)
 }
 
 // noteDelay is how long a note waits for a decision to be written with. Where there are many

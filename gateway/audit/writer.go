@@ -78,7 +78,7 @@ func (w *writer) run() {
 // the decisions at once.
 func (w *writer) turn(flush bool) (closed bool) {
 	l := w.log
-	l.busy.Store(time.Now().UnixNano())
+	l.busy.Store(max(1, int64(time.Since(l.opened))))
 	defer l.busy.Store(0)
 	l.mu.Lock()
 	closed = l.closed // nothing is queued after that
