@@ -187,7 +187,8 @@ $(VULN):
 	GOBIN=$(CACHE)/bin go install golang.org/x/vuln/cmd/govulncheck@$(subst govulncheck-,,$(notdir $@))
 	mv $(CACHE)/bin/govulncheck $@
 
-# The short forms of both are in test/chaos and run with the unit tests.
+# The short forms of both are in test/chaos and run with the unit tests. PACE is the pause between two calls
+# of one caller, where a long run shall leave the machine to others.
 .PHONY: chaos soak
 CHAOS ?= 1h
 chaos: build strace ## kill the gateway at random under load for CHAOS (1h), and reload each second for six minutes

@@ -76,6 +76,7 @@ func (g *gate) loadUntilKilled(t *testing.T, cycle int, token string, after time
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	var load sync.WaitGroup
+	pause := lasts(t, "PACE", 3*time.Millisecond)
 	for c := range 6 {
 		load.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
@@ -87,7 +88,7 @@ func (g *gate) loadUntilKilled(t *testing.T, cycle int, token string, after time
 					t.Errorf("call in cycle %d: %d %s", cycle, r.Status, r.Raw)
 					return
 				}
-				time.Sleep(3 * time.Millisecond) // an hour's record has to fit on a disk
+				time.Sleep(pause) // an hour's record has to fit on a disk
 			}
 		})
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // program is the gateway under test: E2E_BINARY, else one built here, once.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
 	if program = os.Getenv("E2E_BINARY"); program != "" {
-		return m.Run()
+		return watched(m)
 	}
 	dir, err := os.MkdirTemp("", "sallyport-chaos-")
 	if err != nil {
@@ -34,7 +36,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build the gateway:", err)
 		return 1
 	}
-	return m.Run()
+	return watched(m)
+}
+
+// watched runs the tests and fails when they leave goroutines.
+func watched(m *testing.M) (code int) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(c int) { code = c }))
+	return code
 }
 
 // lasts is how long a test goes on: what the variable says, else its short form.

@@ -14,7 +14,7 @@ import (
 )
 
 // held is what a gateway holds at one time.
-type held struct{ goroutines, files, bytes float64 }
+type held struct{ goroutines, files, bytes, resident float64 }
 
 // holds reads the gateway's own page of numbers.
 func (g *gate) holds(t *testing.T) held {
@@ -36,7 +36,7 @@ func (g *gate) holds(t *testing.T) held {
 		t.Fatalf("/metrics has no %s", name)
 		return 0
 	}
-	return held{number("go_goroutines"), number("process_open_fds"), number("go_memstats_heap_inuse_bytes")}
+	return held{number("go_goroutines"), number("process_open_fds"), number("go_memstats_heap_inuse_bytes"), number("process_resident_memory_bytes")}
 }
 
 // TestNothingGrowsUnderLoad calls, lists, opens and drops streams, and makes and ends grants, at a pace
@@ -54,6 +54,7 @@ func TestNothingGrowsUnderLoad(t *testing.T) {
 	defer stop()
 	var token atomic.Value
 	token.Store(g.token(t))
+	pause := lasts(t, "PACE", 5*time.Millisecond)
 	var load sync.WaitGroup
 	var calls atomic.Int64
 	for c := range 8 {
@@ -65,7 +66,7 @@ func TestNothingGrowsUnderLoad(t *testing.T) {
 					return
 				}
 				calls.Add(1)
-				time.Sleep(5 * time.Millisecond)
+				time.Sleep(pause)
 			}
 		})
 	}
@@ -85,7 +86,8 @@ func TestNothingGrowsUnderLoad(t *testing.T) {
 	}
 	load.Wait()
 	for i, h := range samples {
-		t.Logf("%6s  goroutines %4.0f  files %4.0f  heap %6.1f MiB", (time.Duration(i) * every).Round(time.Second), h.goroutines, h.files, h.bytes/(1<<20))
+		t.Logf("%6s  goroutines %4.0f  files %4.0f  heap %6.1f MiB  resident %6.1f MiB",
+			(time.Duration(i) * every).Round(time.Second), h.goroutines, h.files, h.bytes/(1<<20), h.resident/(1<<20))
 	}
 	t.Logf("%d calls", calls.Load())
 	// The heap rises to several times what is used before it is collected: only a long run shows its trend.
@@ -99,7 +101,10 @@ func TestNothingGrowsUnderLoad(t *testing.T) {
 		read func(held) float64
 		room float64 // noise, beside a tenth
 	}{
-		{"goroutines", func(h held) float64 { return h.goroutines }, 20}, {"files", func(h held) float64 { return h.files }, 20}, {"bytes of heap", func(h held) float64 { return h.bytes }, heapRoom},
+		{"goroutines", func(h held) float64 { return h.goroutines }, 20},
+		{"files", func(h held) float64 { return h.files }, 20},
+		{"bytes of heap", func(h held) float64 { return h.bytes }, heapRoom},
+		{"resident bytes", func(h held) float64 { return h.resident }, heapRoom},
 	} {
 		early, late := middleOf(samples[quarter:2*quarter], of.read), middleOf(samples[3*quarter:], of.read)
 		if late > early*1.1+of.room {
