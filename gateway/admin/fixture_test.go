@@ -93,7 +93,9 @@ func (r *rig) authority(t *testing.T) *mint.Authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	grants, err := grant.NewRegistry(t.Context(), grant.NewMemory(), grant.Options{})
+	store := grant.NewMemory()
+	t.Cleanup(func() { _ = store.Close() })
+	grants, err := grant.NewRegistry(t.Context(), store, grant.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"sallyport/identity/mint"
+
+	"go.uber.org/goleak"
 )
 
 // askVariable makes this program a caller of the socket that it names.
@@ -26,7 +28,7 @@ func TestMain(m *testing.M) {
 		fmt.Printf("%s|%v", me.User, err)
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func TestKernelSaysWhoCalls(t *testing.T) {

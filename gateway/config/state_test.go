@@ -178,6 +178,7 @@ func TestWhatAStartHasCountedIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer func() { _ = registry.Close() }() // before its store
 	if n := registry.JournalSeq(); n < 3 {
 		t.Errorf("a start after a kill counts from record %d on; want those before it to be kept", n+1)
 	}

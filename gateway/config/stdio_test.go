@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"sallyport/gateway/sandbox"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain lets this test's binary be an MCP server that is a program.
@@ -24,7 +26,7 @@ func TestMain(m *testing.M) {
 		serveStdio()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // serveStdio is a server of the newer protocol whose tool `read` tells about its process: its

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // TestMain is also the command of the tests below, so that they need no shell.
@@ -21,7 +23,7 @@ func TestMain(m *testing.M) {
 	if how := os.Getenv("CREDENTIAL_COMMAND"); how != "" {
 		os.Exit(printCredential(how))
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 func printCredential(how string) int {

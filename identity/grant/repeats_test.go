@@ -53,6 +53,7 @@ func TestBytesThatLeftAreCountedAfterACrash(t *testing.T) {
 	r.Journal(3, Entry{Grant: id, Tool: "web.post", Calls: -1, Bytes: -10})
 	r = crash(t, r, store, []logged{{1, Entry{Grant: id, Tool: "web.post", Calls: 1, Bytes: 60}},
 		{2, Entry{Grant: id, Tool: "web.post", Calls: 1, Bytes: 30}}, {3, Entry{Grant: id, Tool: "web.post", Calls: -1, Bytes: -10}}})
+	t.Cleanup(func() { _ = r.Close() })
 	s, _ := r.Get(id)
 	want := Usage{Calls: 1, ByTool: map[string]int64{"web.post": 1}, Bytes: 80, BytesByTool: map[string]int64{"web.post": 80}}
 	if diff := cmp.Diff(want, s.Usage); diff != "" {
