@@ -33,7 +33,7 @@ func TestLoadProvesItsKeyInEveryCall(t *testing.T) {
 	}))
 	defer srv.Close()
 	addr = srv.Listener.Addr().String()
-	spec := loadSpec{Addr: addr, Callers: 2, Duration: 50 * time.Millisecond, Want: 300,
+	spec := loadSpec{Addr: addr, Callers: 2, Duration: 400 * time.Millisecond, Want: 300,
 		Call: callSpec{Path: "/mcp", Host: addr, Token: "the-token", Bound: true, Size: 300, Tool: toolName(0)}}
 	r, err := load(spec, key)
 	if err != nil || r.Calls == 0 || r.Errors != 0 {

@@ -22,6 +22,7 @@ var roles = map[string]func(args []string) error{
 	"upstream":     upstreamMain,
 	"reverseproxy": reverseProxyMain,
 	"fileserver":   fileServerMain,
+	"mcpgo":        mcpgoMain,
 	"child":        childMain,
 	"pipe":         pipeMain,
 }
@@ -73,7 +74,7 @@ func conduct() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flag.DurationVar(&o.duration, "duration", 2*time.Second, "length of one measurement")
 	flag.IntVar(&o.callers, "callers", 16, "concurrent callers")
-	flag.StringVar(&o.only, "only", "", "groups, with commas: throughput, latency, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit, verify or builds")
+	flag.StringVar(&o.only, "only", "", "groups, with commas: throughput, latency, guards, scan, lists, rules, streams, federation, stdio, starts, identity, policy, replay, audit, verify, builds, sdk, single, cold, stages, ready or flat")
 	flag.StringVar(&o.reportTo, "report", "", "directory for the report: Markdown, JSON, a page with the curves, and the raw histograms")
 	flag.StringVar(&o.beside, "beside", "", "NAME=URL of another gateway, which runs before the server at -upstream")
 	flag.StringVar(&o.buildsOf, "builds", "", "NAME=BINARY,… of builds of the gateway, which the group builds compares with the first of them")
@@ -109,6 +110,12 @@ func conduct() error {
 		{"audit", b.audit},
 		{"verify", b.verifyRecord},
 		{"builds", b.builds},
+		{"sdk", b.sdk},
+		{"single", b.single},
+		{"cold", b.cold},
+		{"stages", b.stages},
+		{"ready", b.coldStart},
+		{"flat", b.flat},
 	} {
 		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), group.name) {
 			continue

@@ -116,7 +116,10 @@ func buildGateway(ctx context.Context, dir string, edits ...edit) (string, error
 // gateway is a running sallyport and the way to get tokens for it.
 type gateway struct {
 	*process
+	name           string
 	binary, config string
+	state          string // its directory
+	admin          string // where it says whether it is ready
 	socket         string // where it takes acts
 }
 
@@ -130,6 +133,18 @@ func (b *bench) gatewayUp(ctx context.Context, name, upstream, policies string) 
 
 // gatewayBefore starts the gateway before servers, which are given as YAML.
 func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies string) (*gateway, error) {
+	g, err := b.configured(name, servers, policies)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.up(ctx, g); err != nil {
+		return nil, err
+	}
+	return g, g.ready(ctx, "http://"+g.admin+"/readyz")
+}
+
+// configured is a gateway with a configuration and a directory of its own that does not run yet.
+func (b *bench) configured(name, servers, policies string) (*gateway, error) {
 	dir, err := os.MkdirTemp(b.dir, name) // another one in each group: the state of the last is not its own
 	if err != nil {
 		return nil, err
@@ -142,27 +157,32 @@ func (b *bench) gatewayBefore(ctx context.Context, name, servers, policies strin
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{binary: b.binary, config: filepath.Join(dir, "sallyport.yaml"), socket: filepath.Join(dir, "state", "admin.sock")}
+	g := &gateway{process: &process{addr: addr}, name: name, binary: b.binary, admin: admin, state: filepath.Join(dir, "state"),
+		config: filepath.Join(dir, "sallyport.yaml"), socket: filepath.Join(dir, "state", "admin.sock")}
 	// All of a load's callers have one grant; more than 16 of them would be refused by default.
 	config := fmt.Sprintf("listen: %s\nstate: ./state\nadmin: {listen: %q}\nlimits: {concurrentPerGrant: 1024}\npolicies: %s\nmcpServers:\n%s", addr, admin, policies, servers)
-	if err := os.WriteFile(g.config, []byte(config), 0o600); err != nil {
-		return nil, err
-	}
-	socket := filepath.Join(dir, "memstats.sock")
+	return g, os.WriteFile(g.config, []byte(config), 0o600)
+}
+
+// up starts a gateway and does not wait until it is ready.
+func (b *bench) up(ctx context.Context, g *gateway) error {
+	socket := filepath.Join(filepath.Dir(g.config), "memstats.sock")
+	_ = os.Remove(socket) // of the process before
 	env := []string{memstatsSocket + "=" + socket}
 	if b.profile != "" {
 		env = append(env, profileFile+"="+filepath.Join(b.dir, "cpu.pprof"))
 	}
-	g.process, err = start(ctx, b.dir, name, env, b.binary, "serve", "--config", g.config)
+	p, err := start(ctx, b.dir, g.name, env, b.binary, "serve", "--config", g.config)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	g.addr, g.memstats = addr, socket
-	if err := g.cmd.Start(); err != nil {
-		return nil, err
+	p.addr, p.memstats = g.addr, socket
+	g.process = p
+	if err := p.cmd.Start(); err != nil {
+		return err
 	}
-	b.running = append(b.running, g.process)
-	return g, g.ready(ctx, "http://"+admin+"/readyz")
+	b.running = append(b.running, p)
+	return nil
 }
 
 // token mints a token that outlives one measurement.

@@ -70,7 +70,8 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if id, ok := bytes.CutPrefix(body, []byte(idPrefix)); ok && r.Header.Get("Mcp-Method") == "tools/call" {
-		u.answerCall(w, id[:idDigits], len(body))
+		end := bytes.IndexByte(id, ',') // a gateway may have given the call an id of its own
+		u.answerCall(w, id[:max(end, 0)], len(body))
 		return
 	}
 	u.answerRest(w, r, body)
