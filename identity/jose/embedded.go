@@ -29,8 +29,12 @@ func ParseEmbedded(compact string) (*Token, JWK, error) {
 	if err != nil {
 		return nil, JWK{}, fmt.Errorf("%w: jwk is not a key", ErrHeader)
 	}
-	for _, name := range secretMembers {
-		if _, there := strictjson.Find(doc, name); there {
+	members, err := strictjson.Object(doc)
+	if err != nil {
+		return nil, JWK{}, fmt.Errorf("%w: jwk is not a key", ErrHeader)
+	}
+	for _, m := range members {
+		if slices.Contains(secretMembers, m.Name) {
 			return nil, JWK{}, fmt.Errorf("%w: jwk holds a secret", ErrHeader)
 		}
 	}

@@ -3,6 +3,7 @@ package jose
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -111,23 +112,32 @@ func (t *Token) readHeader(refused []string) error {
 	if err := checkJSON("header", t.Header, 4, headerScope); err != nil {
 		return err
 	}
-	for _, name := range refused {
-		if _, there := strictjson.Find(t.Header, name); there {
-			return fmt.Errorf("%w: %s", ErrHeader, name)
+	members, err := strictjson.Object(t.Header)
+	if err != nil {
+		return fmt.Errorf("%w: header is not an object", ErrMalformed)
+	}
+	for _, m := range members {
+		if slices.Contains(refused, m.Name) {
+			return fmt.Errorf("%w: %s", ErrHeader, m.Name)
 		}
 	}
 	var cty string
-	for _, part := range []struct {
-		name string
-		dst  *string
-	}{{"alg", &t.Alg}, {"kid", &t.Kid}, {"typ", &t.Typ}, {"cty", &cty}} {
-		span, there := strictjson.Find(t.Header, part.name)
-		if !there {
+	for _, m := range members {
+		var dst *string
+		switch m.Name {
+		case "alg":
+			dst = &t.Alg
+		case "kid":
+			dst = &t.Kid
+		case "typ":
+			dst = &t.Typ
+		case "cty":
+			dst = &cty
+		default:
 			continue
 		}
-		var err error
-		if *part.dst, err = strictjson.String(span.Of(t.Header)); err != nil {
-			return fmt.Errorf("%w: header: %s is not a string", ErrMalformed, part.name)
+		if *dst, err = strictjson.String(m.Value().Of(t.Header)); err != nil {
+			return fmt.Errorf("%w: header: %s is not a string", ErrMalformed, m.Name)
 		}
 	}
 	// A nested token: what is inside has not been verified (RFC 7519 §5.2).

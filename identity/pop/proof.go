@@ -50,12 +50,20 @@ func readClaims(raw []byte) (c claims, err error) {
 	if err := strictjson.CheckScope(raw, strictjson.Limits{}, names); err != nil {
 		return c, fmt.Errorf("%w: claims: %w", jose.ErrDuplicate, err)
 	}
+	members, err := strictjson.Object(raw)
+	if err != nil {
+		return c, errors.New("claims are not an object")
+	}
+	given := map[string]strictjson.Span{}
+	for _, m := range members {
+		given[m.Name] = m.Value()
+	}
 	for _, m := range []struct {
 		name     string
 		dst      *string
 		required bool
 	}{{"jti", &c.id, true}, {"htm", &c.method, true}, {"htu", &c.url, true}, {"ath", &c.hash, false}, {"nonce", &c.nonce, false}} {
-		span, there := strictjson.Find(raw, m.name)
+		span, there := given[m.name]
 		if !there {
 			if m.required {
 				return c, fmt.Errorf("%s is missing", m.name)
@@ -69,7 +77,7 @@ func readClaims(raw []byte) (c claims, err error) {
 	if c.id == "" || len(c.id) > maxID {
 		return c, fmt.Errorf("jti is not of 1 to %d bytes", maxID)
 	}
-	span, there := strictjson.Find(raw, "iat")
+	span, there := given["iat"]
 	if !there {
 		return c, errors.New("iat is missing")
 	}
