@@ -187,7 +187,6 @@ func (c *Config) guards() (*guard.Door, *secrets.Scanner, error) {
 		if scanner, err = secrets.New(secrets.Options{Markers: markers, NoRules: !c.Guards.Secrets}); err != nil {
 			return nil, nil, fmt.Errorf("guards: %w", err)
 		}
-		go scanner.Warm()
 	}
 	content := c.Guards.Content
 	if len(content) == 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/pin"
 )
 
@@ -246,5 +247,35 @@ func TestShowMasksCanaries(t *testing.T) {
 		if strings.Contains(shown, "hunter2") || !strings.Contains(shown, "(masked)") {
 			t.Errorf("shown:\n%s", shown)
 		}
+	}
+}
+
+// The rules for secrets are compiled when the gateway is ready, and not while it starts; and when a
+// change asks for them.
+func TestRulesForSecretsAreCompiledAfterTheStart(t *testing.T) {
+	i := install(t, newFakeServer(t).URL)
+	cfg, err := Load(filepath.Join(i.dir, "sallyport.yaml"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	compiled := make(chan string, 2)
+	s.compile = func(*secrets.Scanner) {
+		why, _, _ := s.health.get()
+		compiled <- why
+	}
+	s.Start(t.Context())
+	if why := <-compiled; why != "" {
+		t.Errorf("compiled while the gateway said %q; want it ready", why)
+	}
+	if err := s.Reload(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if why := <-compiled; why != "" {
+		t.Errorf("compiled after a reload while the gateway said %q", why)
 	}
 }

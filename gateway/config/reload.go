@@ -53,6 +53,7 @@ func (s *Service) Reload(ctx context.Context) error {
 		}
 		return err
 	}
+	s.warm(next)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"sallyport/gateway/approval"
 	"sallyport/gateway/audit"
 	"sallyport/gateway/credential"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/observe"
 	"sallyport/gateway/pin"
 	"sallyport/gateway/sandbox"
@@ -56,6 +57,7 @@ type Service struct {
 	sandboxes sandbox.Launcher
 	patience  time.Duration     // firstPatience
 	assert    credential.Assert // signs for principals at the token endpoints of others
+	compile   func(*secrets.Scanner)
 
 	// Grants that have ended, and the nanoseconds until all under each was closed.
 	revocations, revocationTime atomic.Int64
@@ -97,7 +99,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{log: log, approvals: approval.New(approval.Options{}), keys: keys, issuer: issuer, watch: watchDefaults, patience: firstPatience,
+	s := &Service{log: log, compile: (*secrets.Scanner).Warm, approvals: approval.New(approval.Options{}), keys: keys, issuer: issuer, watch: watchDefaults, patience: firstPatience,
 		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
 			return issuer.Assert(who.Subject, audience)
 		}}
@@ -210,6 +212,15 @@ func (s *Service) Start(ctx context.Context) {
 	defer s.mu.Unlock()
 	s.first(ctx, s.current.servers)
 	s.health.set("")
+	s.warm(s.current)
+}
+
+// warm compiles the rules for secrets beside what is served. At a start it comes after all else: it
+// is more work than the rest together, and a call that is searched sooner waits for it.
+func (s *Service) warm(g *generation) {
+	if g.secrets != nil {
+		s.running.Go(func() { s.compile(g.secrets) })
+	}
 }
 
 // first fetches the catalogues of servers that are new, and keeps them fresh from then on.
