@@ -43,6 +43,9 @@ func (b *bench) fewAndMany(ctx context.Context, what string, few, many int, up f
 		if err != nil {
 			return err
 		}
+		if err := gate.settled(); err != nil {
+			return err
+		}
 		targets = append(targets, target{name: fmt.Sprint(n, " ", what), proc: gate.process, spec: func() (loadSpec, error) {
 			token, err := gate.token(ctx, "role-0")
 			call.Host, call.Token, call.Size = gate.addr, token, 300
@@ -58,6 +61,21 @@ func (b *bench) fewAndMany(ctx context.Context, what string, few, many int, up f
 	cpu := medianRatio(samples[targets[1].name], samples[targets[0].name], func(s sample) float64 { return s.CPU })
 	fmt.Printf("  %d / %d %s   CPU %.2f\n", many, few, what, cpu)
 	b.report.group("flat")[what] = map[string]any{"samples": medians, "cpu_ratio": cpu}
+	return nil
+}
+
+// settled waits until a process does nothing any more: a gateway is ready before it has read a long list.
+func (p *process) settled() error {
+	for quiet, last := 0, time.Duration(-1); quiet < 4; time.Sleep(250 * time.Millisecond) {
+		now, err := p.usage()
+		if err != nil {
+			return err
+		}
+		if quiet++; now.cpu > last+clockTick {
+			quiet = 0
+		}
+		last = now.cpu
+	}
 	return nil
 }
 
