@@ -93,17 +93,19 @@ func (h *hit) ends() (first, last audit.Record) {
 // hits are in the order in which their first records were written.
 type hits struct {
 	list  []*hit
-	byID  map[string]*hit
-	more  int // older ones that were left out
-	newer int // records with something that this version does not know
+	byID  map[string]*hit // nil for one that was left out, so that a late record does not make it new
+	more  int             // older ones that were left out
+	newer int             // records with something that this version does not know
 }
 
 func (h *hits) add(e reader.Entry, limit int) {
 	if len(e.Newer) > 0 {
 		h.newer++
 	}
-	if known := h.byID[e.Record.ID]; known != nil {
-		known.entries = append(known.entries, e)
+	if known, seen := h.byID[e.Record.ID]; seen {
+		if known != nil {
+			known.entries = append(known.entries, e)
+		}
 		return
 	}
 	if h.byID == nil {
@@ -123,7 +125,9 @@ func (h *hits) cut(limit int) {
 	}
 	old := h.list[:len(h.list)-limit]
 	for _, o := range old {
-		delete(h.byID, o.id)
+		if h.byID != nil {
+			h.byID[o.id] = nil
+		}
 	}
 	h.more += len(old)
 	h.list = slices.Clone(h.list[len(old):])
