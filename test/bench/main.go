@@ -18,6 +18,7 @@ import (
 var roles = map[string]func(args []string) error{
 	"load":         loadMain,
 	"streams":      streamsMain,
+	"sse":          sseMain,
 	"revoke":       revokeMain,
 	"upstream":     upstreamMain,
 	"reverseproxy": reverseProxyMain,

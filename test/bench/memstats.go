@@ -6,8 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"strconv"
-	"strings"
+	"runtime/debug"
 )
 
 // memstatsSocket names the variable that tells a program under test where to say how often it
@@ -15,7 +14,8 @@ import (
 // laid over its source for the benchmark alone (see overlay).
 const memstatsSocket = "BENCH_MEMSTATS"
 
-// memstats answers each connection with the number of allocations so far.
+// memstats answers each connection with the number of allocations so far, and the bytes in use of heap
+// and stacks; after a collection where anything was sent.
 func memstats() {
 	path := os.Getenv(memstatsSocket)
 	if path == "" {
@@ -31,9 +31,12 @@ func memstats() {
 		if err != nil {
 			return
 		}
+		if wish, _ := io.ReadAll(c); len(wish) > 0 {
+			debug.FreeOSMemory()
+		}
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		fmt.Fprint(c, m.Mallocs)
+		fmt.Fprintln(c, m.Mallocs, m.HeapAlloc, m.StackInuse)
 		_ = c.Close()
 	}
 }
@@ -45,10 +48,12 @@ const overlaySource = `package main
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"syscall"
 )
@@ -69,9 +74,12 @@ func init() {
 			if err != nil {
 				return
 			}
+			if wish, _ := io.ReadAll(c); len(wish) > 0 {
+				debug.FreeOSMemory()
+			}
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
-			fmt.Fprint(c, m.Mallocs)
+			fmt.Fprintln(c, m.Mallocs, m.HeapAlloc, m.StackInuse)
 			_ = c.Close()
 		}
 	}()
@@ -103,20 +111,27 @@ func profile(file string) {
 }
 `
 
-// mallocs asks the program behind the socket; ok is false where it does not say.
-func mallocs(socket string) (n uint64, ok bool) {
+// memory is what a program's own counters say.
+type memory struct {
+	mallocs     uint64
+	heap, stack int64 // bytes in use
+}
+
+// ask asks the program behind the socket; ok is false where it does not say. With collect it collects
+// first, and gives the system back what it does not need.
+func ask(socket string, collect bool) (m memory, ok bool) {
 	if socket == "" {
-		return 0, false
+		return m, false
 	}
 	c, err := net.Dial("unix", socket)
 	if err != nil {
-		return 0, false
+		return m, false
 	}
 	defer c.Close()
-	b, err := io.ReadAll(c)
-	if err != nil {
-		return 0, false
+	if collect {
+		fmt.Fprintln(c, "collect")
 	}
-	n, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 64)
-	return n, err == nil
+	_ = c.(*net.UnixConn).CloseWrite()
+	_, err = fmt.Fscan(c, &m.mallocs, &m.heap, &m.stack)
+	return m, err == nil
 }

@@ -122,7 +122,8 @@ func (p *process) usage() (usage, error) {
 		u.cpu += cpu
 		u.rss += rss
 	}
-	u.mallocs, u.counts = mallocs(p.memstats)
+	m, counts := ask(p.memstats, false)
+	u.mallocs, u.counts = m.mallocs, counts
 	return u, nil
 }
 

@@ -78,12 +78,6 @@ func (r *report) rules(targets []target, samples map[string][]sample) {
 	r.numbers["rules"] = map[string]any{"samples": medians, "cpu_ratio_to_20_rules": ratios}
 }
 
-func (r *report) streams(n int, before, after int64) {
-	each := float64(after-before) / float64(n)
-	fmt.Printf("\n%d idle streams: %.1f KiB each (RSS %d → %d KiB)\n", n, each, before, after)
-	r.numbers["idle_streams"] = map[string]any{"streams": n, "kib_each": each, "rss_before_kib": before, "rss_after_kib": after}
-}
-
 // table prints one line for each target and returns the medians.
 func table(targets []target, samples map[string][]sample) map[string]sample {
 	fmt.Printf("  %-32s %10s %9s %9s %9s %8s %8s\n", "", "calls/s", "p50 µs", "p99 µs", "CPU µs", "allocs", "RSS MiB")
