@@ -119,6 +119,11 @@ var rooms = []room{
 		reason: "it holds the gateway's secrets for servers; what it cannot import it cannot tell them to",
 	},
 	{
+		path:   "sallyport/gateway/hangup",
+		barred: []string{"net/http"},
+		reason: "it watches connections for their end and must neither read what they carry nor know whose they are",
+	},
+	{
 		path:   "sallyport/gateway/bridge",
 		ours:   []string{strict, "sallyport/gateway", "sallyport/gateway/wire"},
 		reason: "it changes the form of what a Permit holds and can neither see who asked nor decide anything",
@@ -215,6 +220,7 @@ var rooms = []room{
 		ours: []string{
 			strict, "sallyport/identity", "sallyport/identity/grant", "sallyport/policy", "sallyport/gateway/wire", "sallyport/gateway/session",
 			"sallyport/gateway/catalog", "sallyport/gateway/federation", "sallyport/gateway/guard/...", "sallyport/gateway/rules", "sallyport/gateway/approval", "sallyport/gateway/pin", "sallyport/gateway/audit",
+			"sallyport/gateway/hangup",
 		},
 		reason: "the line defines Upstream, Verifier, Decider and Recorder and implements none; it works with the standard library and the rooms it is built of",
 	},

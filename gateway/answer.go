@@ -23,7 +23,7 @@ func (x *exchange) answer(ctx context.Context, who *identity.Principal, call che
 	case wire.MethodToolsList, wire.MethodPromptsList, wire.MethodResList, wire.MethodResTemplates:
 		return x.listAll(ctx, who, call)
 	case wire.MethodListen:
-		return x.listenAll(ctx, who, call)
+		return x.listenAll(who, call)
 	case wire.NotifyCancelled:
 		return x.cancelOwn(who, call)
 	case wire.MethodInitialize:
@@ -168,16 +168,13 @@ func (x *exchange) capabilities(era wire.Era) string {
 	return out + "}"
 }
 
-// keepAlive is how often a stream of the endpoint's own says that it is there.
-const keepAlive = 30 * time.Second
-
 // serveAllSession is GET and DELETE at the federated endpoint.
 func (x *exchange) serveAllSession(ctx context.Context, who *identity.Principal, call checked) error {
 	if err := x.decide(ctx, who, call); err != nil {
 		return err
 	}
 	if x.r.Method == http.MethodGet {
-		return x.streamAll(ctx, who, call, nil)
+		return x.streamAll(who, call, nil)
 	}
 	if call.session == "" {
 		return refuse(CodeUnknownSession, "Session not found")
@@ -201,7 +198,7 @@ func (x *exchange) endAll(id string) {
 
 // listenAll is the newer era's subscription. What the endpoint cannot watch is missing from its
 // acknowledgement, as the protocol says.
-func (x *exchange) listenAll(ctx context.Context, who *identity.Principal, call checked) error {
+func (x *exchange) listenAll(who *identity.Principal, call checked) error {
 	granted := ""
 	for _, name := range []string{"toolsListChanged", "promptsListChanged", "resourcesListChanged"} {
 		if call.msg.Wants(name) {
@@ -213,28 +210,34 @@ func (x *exchange) listenAll(ctx context.Context, who *identity.Principal, call 
 	}
 	ack := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s},"notifications":{%s}}}`,
 		wire.NotifyAcknowledged, call.msg.ID, granted)
-	return x.streamAll(ctx, who, call, wire.AppendEvent(nil, ack))
+	return x.streamAll(who, call, wire.AppendEvent(nil, ack))
 }
 
 // streamAll keeps a stream open on which the endpoint tells of changed lists.
-func (x *exchange) streamAll(ctx context.Context, who *identity.Principal, call checked, first []byte) error {
+func (x *exchange) streamAll(who *identity.Principal, call checked, first []byte) error {
 	if x.g.streams.full(who.Key()) {
 		return refuse(CodeLimited, "%d streams are open already; close one", maxStreams)
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	request := x.r.Context()
+	ctx, stop := x.bind(context.Background()) // the stream's own, which may outlive the request
 	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}
+	parks := x.closes()
 	out, release := r.beginStream(true)
+	err := out.write(first, true)
+	if err == nil && parks && r.park(out, release) {
+		return nil
+	}
+	defer stop(nil)
 	defer release()
+	defer context.AfterFunc(request, func() { stop(context.Canceled) })()
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
-	err := out.write(first, true)
 	for err == nil {
 		select {
 		case <-ctx.Done():
 			return r.broken(out, ctx.Err())
 		case <-alive.C:
-			err = out.write([]byte(":\n\n"), true)
+			err = out.write(keepAliveComment, true)
 		}
 	}
 	x.rec.BytesOut = out.sent()

@@ -35,6 +35,7 @@ type exchange struct {
 	leave   func()                  // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
+	parked  bool // it is a stream that goes on without its handler, who must not touch it any more
 	decided bool // the decision is on disk, an outcome must follow
 	sent    time.Time
 

@@ -15,6 +15,7 @@ import (
 
 	"sallyport/gateway/approval"
 	"sallyport/gateway/catalog"
+	"sallyport/gateway/hangup"
 	"sallyport/gateway/rules"
 	"sallyport/gateway/session"
 	"sallyport/internal/strictjson"
@@ -69,6 +70,8 @@ type Gateway struct {
 	sealer   *session.Sealer
 	views    *catalog.Views
 	streams  streams
+	hangups  hangup.Watcher
+	pulse    pulse
 
 	swaps    atomic.Uint64 // snapshots that were installed
 	all      *Server       // stands for all servers together: the federated endpoint
@@ -148,8 +151,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x := g.open(w, r, snap)
-	defer x.seen()
-	defer x.release()
+	defer x.done()
 	defer x.recovered()
 	if err := x.serve(r.Context()); err != nil {
 		x.refuse(x.orEnded(asError(err)))

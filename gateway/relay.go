@@ -2,11 +2,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"sallyport/gateway/catalog"
@@ -267,57 +264,6 @@ func (r *relay) list(reply *wire.Reply, member string) ([]byte, error) {
 		return nil, err
 	}
 	return wire.Splice(reply.Raw, strictjson.Span{Start: reply.ResultStart, End: reply.ResultEnd}, filtered), nil
-}
-
-// streamWriter writes whole events; the gateway's own may come from another goroutine.
-type streamWriter struct {
-	mu   sync.Mutex // guards all below; one event at a time
-	w    http.ResponseWriter
-	c    *http.ResponseController
-	n    int64
-	over bool // the handler has returned: w is no longer ours
-}
-
-// errStreamOver is returned for an event that comes after the end.
-var errStreamOver = errors.New("the stream is over")
-
-// writeTimeout bounds how long a client may leave an event unread.
-const writeTimeout = 30 * time.Second
-
-// beginStream answers with a stream. One without end is registered before the client learns
-// that it is open, so that no policy swap passes it by; release takes it out again.
-func (r *relay) beginStream(endless bool) (out *streamWriter, release func()) {
-	h := r.w.Header()
-	h["Content-Type"] = []string{"text/event-stream"}
-	h["Cache-Control"] = noStore
-	h["X-Accel-Buffering"] = []string{"no"}
-	r.started = true
-	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
-	if endless {
-		release = r.g.streams.add(r.stream(out))
-	}
-	_ = out.write([]byte{}, true) // fails again at the first event, where it is seen
-	return out, release
-}
-
-func (s *streamWriter) write(event []byte, flush bool) error {
-	if event == nil {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.over {
-		return errStreamOver
-	}
-	_ = s.c.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all writers can
-	if _, err := s.w.Write(event); err != nil {
-		return err
-	}
-	s.n += int64(len(event))
-	if !flush {
-		return nil
-	}
-	return s.c.Flush()
 }
 
 // listMember is the member of a list's result that holds its elements.

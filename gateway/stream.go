@@ -248,19 +248,6 @@ func (st *stream) changed(list string) []byte {
 	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, method, msg.ID))
 }
 
-// close must be called before the handler returns.
-func (s *streamWriter) close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.over = true
-}
-
-func (s *streamWriter) sent() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.n
-}
-
 // CloseStreams ends every open stream, for a graceful stop.
 func (g *Gateway) CloseStreams() {
 	g.streams.mu.Lock()

@@ -30,10 +30,14 @@ func (x *exchange) yield() {
 	}
 }
 
-// release gives back what the exchange has held of its grant.
-func (x *exchange) release() {
+// done is the end of the handler, and of the exchange but for one that is parked.
+func (x *exchange) done() {
 	x.yield()
-	if x.leave != nil {
+	if x.parked {
+		return
+	}
+	if x.leave != nil { // what it has held of its grant
 		x.leave()
 	}
+	x.seen()
 }

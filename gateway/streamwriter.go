@@ -1,0 +1,115 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// streamWriter writes whole events; the gateway's own may come from another goroutine.
+type streamWriter struct {
+	mu   sync.Mutex // guards all below; one event at a time
+	w    http.ResponseWriter
+	c    *http.ResponseController
+	conn net.Conn // once it was taken from the server, which then knows it no more; w and c are nil
+	n    int64
+	over bool // the handler has returned: w is no longer ours; or a write to conn has failed
+}
+
+// errStreamOver is returned for an event that comes after the end.
+var errStreamOver = errors.New("the stream is over")
+
+// writeTimeout bounds how long a client may leave an event unread.
+const writeTimeout = 30 * time.Second
+
+// beginStream answers with a stream. One without end is registered before the client learns
+// that it is open, so that no policy swap passes it by; release takes it out again.
+func (r *relay) beginStream(endless bool) (out *streamWriter, release func()) {
+	h := r.w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = noStore
+	h["X-Accel-Buffering"] = []string{"no"}
+	r.started = true
+	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
+	if endless {
+		release = r.g.streams.add(r.stream(out))
+	}
+	_ = out.write([]byte{}, true) // fails again at the first event, where it is seen
+	return out, release
+}
+
+func (s *streamWriter) write(event []byte, flush bool) error {
+	if event == nil {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errStreamOver
+	}
+	if s.conn != nil {
+		return s.chunk(event)
+	}
+	_ = s.c.SetWriteDeadline(time.Now().Add(writeTimeout)) // not all writers can
+	if _, err := s.w.Write(event); err != nil {
+		return err
+	}
+	s.n += int64(len(event))
+	if !flush {
+		return nil
+	}
+	return s.c.Flush()
+}
+
+// take takes the connection from the server, with whose handler it would end. What the client has
+// sent behind its request is lost: the connection serves no other. It returns nil where that cannot be
+// (HTTP/2); then all is as before. All that was written must have been flushed.
+func (s *streamWriter) take() net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	conn, _, err := s.c.Hijack()
+	if err != nil {
+		return nil
+	}
+	s.conn, s.w, s.c = conn, nil, nil
+	return conn
+}
+
+// chunk continues the chunked body that the server has begun (RFC 9112 §7.1). Part of a chunk may be
+// out when it fails, so nothing can follow.
+func (s *streamWriter) chunk(event []byte) error {
+	if len(event) == 0 {
+		return nil // an empty chunk would be the last
+	}
+	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // fails where the write does
+	if _, err := s.conn.Write(fmt.Appendf(nil, "%x\r\n%s\r\n", len(event), event)); err != nil {
+		s.over = true
+		return err
+	}
+	s.n += int64(len(event))
+	return nil
+}
+
+// close must be called before the handler returns, or at the end of a stream that has outlived it,
+// whose connection it closes.
+func (s *streamWriter) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil {
+		if !s.over {
+			_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+			_, _ = s.conn.Write([]byte("0\r\n\r\n")) // whoever has gone needs it no more
+		}
+		_ = s.conn.Close() // nothing is left to be said
+	}
+	s.over = true
+}
+
+func (s *streamWriter) sent() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
