@@ -36,8 +36,8 @@ func (r *relay) park(out *streamWriter, release func()) bool {
 		}
 	})
 	context.AfterFunc(r.ctx, func() {
+		defer release() // last: when no stream is open all is told
 		defer x.seen()
-		defer release()
 		defer forget()
 		defer x.recovered()
 		silence()
