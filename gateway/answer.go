@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"sallyport/gateway/wire"
 	"sallyport/identity"
@@ -211,36 +210,4 @@ func (x *exchange) listenAll(who *identity.Principal, call checked) error {
 	ack := fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s},"notifications":{%s}}}`,
 		wire.NotifyAcknowledged, call.msg.ID, granted)
 	return x.streamAll(who, call, wire.AppendEvent(nil, ack))
-}
-
-// streamAll keeps a stream open on which the endpoint tells of changed lists.
-func (x *exchange) streamAll(who *identity.Principal, call checked, first []byte) error {
-	if x.g.streams.full(who.Key()) {
-		return refuse(CodeLimited, "%d streams are open already; close one", maxStreams)
-	}
-	request := x.r.Context()
-	ctx, stop := x.bind(context.Background()) // the stream's own, which may outlive the request
-	r := &relay{exchange: x, ctx: ctx, stop: stop, who: who, call: call}
-	parks := x.closes()
-	out, release := r.beginStream(true)
-	err := out.write(first, true)
-	if err == nil && parks && r.park(out, release) {
-		return nil
-	}
-	defer stop(nil)
-	defer release()
-	defer context.AfterFunc(request, func() { stop(context.Canceled) })()
-	alive := time.NewTicker(keepAlive)
-	defer alive.Stop()
-	for err == nil {
-		select {
-		case <-ctx.Done():
-			return r.broken(out, ctx.Err())
-		case <-alive.C:
-			err = out.write(keepAliveComment, true)
-		}
-	}
-	x.rec.BytesOut = out.sent()
-	x.outcome("cancelled", errClientGone.Error())
-	return nil
 }

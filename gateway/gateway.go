@@ -71,7 +71,6 @@ type Gateway struct {
 	views    *catalog.Views
 	streams  streams
 	hangups  hangup.Watcher
-	pulse    pulse
 
 	swaps    atomic.Uint64 // snapshots that were installed
 	all      *Server       // stands for all servers together: the federated endpoint

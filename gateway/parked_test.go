@@ -124,7 +124,7 @@ func TestParkedStreamEndsAsOthersDo(t *testing.T) {
 				id, token := f.under(grant.Grant{})
 				srv := f.listenAll(t)
 				c := talk(t, dial(t, srv), streamRequest(method, "HTTP/1.1", token))
-				eventually(t, "the stream is parked", func() bool { return f.g.pulse.holds() == 1 })
+				eventually(t, "the stream is parked", func() bool { return f.g.streams.holds() == 1 })
 				if got := f.rec.all(); len(got) != 0 {
 					t.Errorf("records %+v while the stream is open; want none", got)
 				}
@@ -170,7 +170,7 @@ func TestClientThatLeavesAParkedStreamIsNoticed(t *testing.T) {
 			srv := f.listenAll(t)
 			talk(t, dial(t, srv), streamRequest(http.MethodPost, "HTTP/1.1", f.other))
 			c := talk(t, dial(t, srv), streamRequest(http.MethodPost, "HTTP/1.1", f.reader))
-			eventually(t, "both are parked", func() bool { return f.g.pulse.holds() == 2 })
+			eventually(t, "both are parked", func() bool { return f.g.streams.holds() == 2 })
 			leave(c.Conn.(*net.TCPConn))
 			eventually(t, "one is taken out", f.parked(1))
 			if r := f.rec.last(); r.Code != "cancelled" || r.Subject != "ann" || r.Detail != context.Canceled.Error() {
@@ -204,7 +204,7 @@ func TestNothingFollowsAParkedStreamOnItsConnection(t *testing.T) {
 		if !c.resp.Close {
 			t.Errorf("%s: the answer does not say that the connection will be closed", when)
 		}
-		eventually(t, "the stream is parked", func() bool { return f.g.pulse.holds() == 1 })
+		eventually(t, "the stream is parked", func() bool { return f.g.streams.holds() == 1 })
 		if when == "later" {
 			if _, err := io.WriteString(c, smuggled); err != nil {
 				t.Fatal(err)
@@ -227,7 +227,7 @@ func TestNothingFollowsAParkedStreamOnItsConnection(t *testing.T) {
 func TestParkedStreamIsToldOfChanges(t *testing.T) {
 	f := newFixture(t)
 	c := talk(t, dial(t, f.listenAll(t)), streamRequest(http.MethodPost, "HTTP/1.1", f.reader))
-	eventually(t, "the stream is parked", func() bool { return f.g.pulse.holds() == 1 })
+	eventually(t, "the stream is parked", func() bool { return f.g.streams.holds() == 1 })
 	var news sync.WaitGroup
 	for range 10 { // at the same time
 		news.Go(func() { f.g.streams.tell(change{tools: true}) })
@@ -278,8 +278,8 @@ func TestStreamsAreParkedWhereTheyCanBe(t *testing.T) {
 			eventually(t, "all are open", f.parked(many))
 			if tt.parks {
 				eventually(t, "the handlers have gone", func() bool { return runtime.NumGoroutine() <= before+2 })
-			} else if n := runtime.NumGoroutine() - before; n < many || f.g.pulse.holds() > 0 {
-				t.Errorf("%d goroutines for %d streams, %d are parked; want handlers", n, many, f.g.pulse.holds())
+			} else if n := runtime.NumGoroutine() - before; n < many || f.g.streams.holds() > 0 {
+				t.Errorf("%d goroutines for %d streams, %d are parked; want handlers", n, many, f.g.streams.holds())
 			}
 			f.g.CloseStreams()
 			for _, c := range open {
@@ -287,7 +287,7 @@ func TestStreamsAreParkedWhereTheyCanBe(t *testing.T) {
 					t.Errorf("the client got %q; want that it is complete", got)
 				}
 			}
-			eventually(t, "nothing is left", func() bool { return runtime.NumGoroutine() <= before && f.g.pulse.holds() == 0 })
+			eventually(t, "nothing is left", func() bool { return runtime.NumGoroutine() <= before && f.g.streams.holds() == 0 })
 		})
 	}
 }
@@ -321,8 +321,8 @@ func TestStreamOverHTTP2KeepsItsHandler(t *testing.T) {
 		return resp
 	}
 	stream := send(listenBody, modernHeaders(wire.MethodListen, ""))
-	if stream.ProtoMajor != 2 || f.g.pulse.holds() != 0 {
-		t.Fatalf("HTTP/%d, %d parked; want HTTP/2 and none", stream.ProtoMajor, f.g.pulse.holds())
+	if stream.ProtoMajor != 2 || f.g.streams.holds() != 0 {
+		t.Fatalf("HTTP/%d, %d parked; want HTTP/2 and none", stream.ProtoMajor, f.g.streams.holds())
 	}
 	for range 2 {
 		if r := send(modernCall("files__read_file", `{"path":"/srv/a"}`), modernHeaders("tools/call", "files__read_file")); r.StatusCode != 200 {
@@ -388,12 +388,12 @@ func TestParkedStreamSaysThatItIsThere(t *testing.T) {
 			t.Errorf("after the end: %q", got)
 		}
 		synctest.Wait()
-		if f.g.pulse.holds() != 0 {
-			t.Error("the pulse holds what has ended")
+		if f.g.streams.holds() != 0 {
+			t.Error("what has ended is parked")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if f.g.pulse.armed {
+		if f.g.streams.ticks {
 			t.Error("the timer runs for nobody")
 		}
 	})
@@ -423,7 +423,7 @@ func TestParkedStreamThatNobodyReadsEnds(t *testing.T) {
 func TestObserverIsToldOfAParkedStreamAtItsEnd(t *testing.T) {
 	f, o := watched(t)
 	c := talk(t, dial(t, f.listenAll(t)), streamRequest(http.MethodPost, "HTTP/1.1", f.reader))
-	eventually(t, "the stream is parked", func() bool { return f.g.pulse.holds() == 1 })
+	eventually(t, "the stream is parked", func() bool { return f.g.streams.holds() == 1 })
 	f.g.CloseStreams()
 	got := c.rest()
 	eventually(t, "it is taken out", f.parked(0))
@@ -436,8 +436,8 @@ func TestObserverIsToldOfAParkedStreamAtItsEnd(t *testing.T) {
 }
 
 // holds is how many streams are parked.
-func (p *pulse) holds() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.count
+func (s *streams) holds() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parked
 }

@@ -12,6 +12,9 @@ import (
 	"sallyport/identity"
 )
 
+// listening stands for the message of a GET, which has none.
+var listening = &wire.Message{Kind: wire.Notification, Method: wire.MethodListen}
+
 // serveSession is GET (the older era's stream) and DELETE (the end of a session).
 func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) error {
 	server, ok := x.snap.serverOf(x.r.URL.Path)
@@ -30,7 +33,7 @@ func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) er
 	if err != nil {
 		return err
 	}
-	call := checked{route{server: server, session: id, all: all, msg: &wire.Message{Kind: wire.Notification, Method: wire.MethodListen}}}
+	call := checked{route{server: server, session: id, all: all, msg: listening}}
 	if all {
 		return x.serveAllSession(ctx, who, call)
 	}
@@ -124,10 +127,10 @@ type stream struct {
 	call checked
 	out  *streamWriter
 	stop context.CancelCauseFunc
-}
 
-func (r *relay) stream(out *streamWriter) *stream {
-	return &stream{x: r.exchange, who: r.who, call: r.call, out: out, stop: r.stop}
+	wants  change // of what it is told
+	parked bool   // it has no handler, and the gateway keeps it alive; guarded by the lock of streams
+	turn   int    // when in each round of keepAlive
 }
 
 // end ends the upstream exchange, and with it the relay that waits for it.
@@ -135,9 +138,14 @@ func (st *stream) end(why string) { st.stop(fmt.Errorf("%w: %s", errStreamEnded,
 
 // streams are the open streams of the gateway.
 type streams struct {
-	mu      sync.Mutex // guards both below
+	mu      sync.Mutex // guards all below
 	open    map[*stream]bool
 	byOwner map[string]int
+
+	parked int  // how many are
+	turn   int  // whose turn it is to be kept alive
+	last   int  // the turn of the stream that was parked last
+	ticks  bool // the timer runs
 }
 
 // maxStreams is how many streams of the gateway's own one principal may have open: they cost no
@@ -158,9 +166,8 @@ func (s *streams) count() int64 {
 	return int64(len(s.open))
 }
 
-// add registers a stream; the returned function takes it out. A stream ends with the grant that
-// opened it, whose context it has, and not with the token.
-func (s *streams) add(st *stream) func() {
+// add registers a stream. It ends with the grant that opened it, and not with the token.
+func (s *streams) add(st *stream) {
 	s.mu.Lock()
 	if s.open == nil {
 		s.open, s.byOwner = make(map[*stream]bool), make(map[string]int)
@@ -172,14 +179,20 @@ func (s *streams) add(st *stream) func() {
 	if newest := st.x.g.snapshot.Load(); newest != st.x.snap {
 		go st.reauthorize(context.Background(), newest) // swapped after the stream was authorised
 	}
-	return func() {
-		st.out.close()
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.open, st)
-		if s.byOwner[owner]--; s.byOwner[owner] == 0 {
-			delete(s.byOwner, owner)
-		}
+}
+
+// remove takes a stream out, after its last word.
+func (s *streams) remove(st *stream) {
+	st.out.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, st)
+	if st.parked {
+		s.parked--
+	}
+	owner := st.who.Key()
+	if s.byOwner[owner]--; s.byOwner[owner] == 0 {
+		delete(s.byOwner, owner)
 	}
 }
 
@@ -227,32 +240,44 @@ func (st *stream) tell(news change) {
 	for _, one := range []struct {
 		list string
 		has  bool
-	}{{"tools", news.tools}, {"prompts", news.prompts}, {"resources", news.resources}} {
-		if event := st.changed(one.list); one.has && event != nil {
+	}{{"tools", news.tools && st.wants.tools}, {"prompts", news.prompts && st.wants.prompts}, {"resources", news.resources && st.wants.resources}} {
+		if !one.has {
+			continue
+		}
+		if event := st.changed(one.list); event != nil {
 			_ = st.out.write(event, true) // the relay notices a client that has gone
 		}
 	}
 }
 
-// changed is the gateway's own list_changed for this stream, or nil where the client has not
-// asked for it.
+// wantsOf is what the client of a listening stream is told of: in the older era of everything.
+func wantsOf(msg *wire.Message) change {
+	if msg.Era == wire.Legacy {
+		return change{true, true, true}
+	}
+	return change{tools: msg.Wants("toolsListChanged"), prompts: msg.Wants("promptsListChanged"), resources: msg.Wants("resourcesListChanged")}
+}
+
+// changed is the gateway's own list_changed for this stream, or nil before the client may have it.
 func (st *stream) changed(list string) []byte {
 	msg := st.call.msg
 	method := "notifications/" + list + "/list_changed"
 	if msg.Era == wire.Legacy {
 		return wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","method":"`+method+`"}`))
 	}
-	if !msg.Wants(list+"ListChanged") || st.out.sent() == 0 { // the acknowledgement must come first
+	if st.out.sent() == 0 { // the acknowledgement must come first
 		return nil
 	}
 	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, method, msg.ID))
 }
 
-// CloseStreams ends every open stream, for a graceful stop.
-func (g *Gateway) CloseStreams() {
+// CloseStreams ends every open stream, for a graceful stop, and returns how many have not come to
+// their end yet. Some of these have no handler that a server could wait for.
+func (g *Gateway) CloseStreams() (left int) {
 	g.streams.mu.Lock()
 	defer g.streams.mu.Unlock()
 	for st := range g.streams.open {
 		st.end("the gateway is stopping")
 	}
+	return len(g.streams.open)
 }

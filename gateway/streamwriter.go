@@ -28,17 +28,24 @@ const writeTimeout = 30 * time.Second
 // beginStream answers with a stream. One without end is registered before the client learns
 // that it is open, so that no policy swap passes it by; release takes it out again.
 func (r *relay) beginStream(endless bool) (out *streamWriter, release func()) {
+	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
+	if endless {
+		st := &stream{x: r.exchange, who: r.who, call: r.call, out: out, stop: r.stop, wants: wantsOf(r.call.msg)}
+		r.g.streams.add(st)
+		release = func() { r.g.streams.remove(st) }
+	}
+	r.answerStream(out)
+	return out, release
+}
+
+// answerStream writes the head of an answer that is a stream.
+func (r *relay) answerStream(out *streamWriter) {
 	h := r.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = []string{"no"}
 	r.started = true
-	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
-	if endless {
-		release = r.g.streams.add(r.stream(out))
-	}
 	_ = out.write([]byte{}, true) // fails again at the first event, where it is seen
-	return out, release
 }
 
 func (s *streamWriter) write(event []byte, flush bool) error {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 )
 
@@ -62,14 +61,14 @@ func (w *Watcher) add(conn net.Conn, gone func()) (forget func()) {
 		w.drop(s, number)
 		return nil
 	}
-	return sync.OnceFunc(func() { w.forget(s, number, socket) })
+	return func() { w.forget(s, number, socket) }
 }
 
 func (w *Watcher) forget(s *set, number uint64, socket syscall.RawConn) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s != w.set {
-		return // closed
+	if s != w.set || s.gone[number] == nil {
+		return // the set is closed, or it was forgotten before
 	}
 	// Where the socket is closed already the kernel has done it.
 	_ = socket.Control(func(fd uintptr) { _ = syscall.EpollCtl(s.epoll, syscall.EPOLL_CTL_DEL, int(fd), nil) })

@@ -78,27 +78,48 @@ func (l *Live) Bind(ctx context.Context) (context.Context, context.CancelFunc) {
 // cause stays, whosever it is.
 func (l *Live) BindCause(ctx context.Context) (context.Context, context.CancelCauseFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	if !l.reg.now().Before(l.until) {
-		cancel(ErrExpired)
-	}
 	b := &binding{cancel}
+	if !l.attach(b) {
+		return ctx, cancel
+	}
+	return ctx, func(cause error) {
+		l.detach(b)
+		cancel(cause)
+	}
+}
+
+// OnEnd calls end when the grant or an ancestor ends, with the cause that Bind's context would have,
+// and at once where that was before. It is for what is held for long without a context: end must not
+// block, and bears to be called again. The function releases what is held and must be called.
+func (l *Live) OnEnd(end func(cause error)) (release func()) {
+	b := &binding{end}
+	l.attach(b)
+	return func() { l.detach(b) }
+}
+
+// attach returns false where the grant has ended, which b is told.
+func (l *Live) attach(b *binding) bool {
+	if !l.reg.now().Before(l.until) {
+		b.cancel(ErrExpired)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// end is set before bound is taken, so one of the two sees the other.
 	if e := l.end.Load(); e != nil {
-		cancel(e.cause)
-		return ctx, cancel
+		b.cancel(e.cause)
+		return false
 	}
 	if l.bound == nil {
 		l.bound = map[*binding]struct{}{}
 	}
 	l.bound[b] = struct{}{}
-	return ctx, func(cause error) {
-		l.mu.Lock()
-		delete(l.bound, b)
-		l.mu.Unlock()
-		cancel(cause)
-	}
+	return true
+}
+
+func (l *Live) detach(b *binding) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.bound, b)
 }
 
 // cancel ends the contexts that are bound to the grant.
