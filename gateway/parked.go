@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -122,14 +123,15 @@ func (s *ownStream) park(release func()) bool {
 			defer forget()
 			defer release()
 			defer x.recovered()
-			s.unparked(cause)
+			s.unparked(conn, cause)
 		}()
 	})
 	return true
 }
 
 // unparked is the end of a parked stream: its client's, the grant's or the gateway's.
-func (s *ownStream) unparked(cause error) {
+func (s *ownStream) unparked(conn net.Conn, cause error) {
+	s.out.hurry(conn)
 	ctx, stop := context.WithCancelCause(context.Background())
 	stop(cause)
 	s.relay.ctx, s.relay.stop = ctx, stop

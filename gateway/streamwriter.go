@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -17,6 +18,8 @@ type streamWriter struct {
 	conn net.Conn // once it was taken from the server, which then knows it no more; w and c are nil
 	n    int64
 	over bool // the handler has returned: w is no longer ours; or a write to conn has failed
+
+	ending atomic.Bool // what is still written is the last word
 }
 
 // errStreamOver is returned for an event that comes after the end.
@@ -24,6 +27,9 @@ var errStreamOver = errors.New("the stream is over")
 
 // writeTimeout bounds how long a client may leave an event unread.
 const writeTimeout = 30 * time.Second
+
+// lastWordTimeout bounds it where the stream ends, so that who does not read keeps nothing open.
+const lastWordTimeout = time.Second
 
 // beginStream answers with a stream. One without end is registered before the client learns
 // that it is open, so that no policy swap passes it by; release takes it out again.
@@ -91,13 +97,29 @@ func (s *streamWriter) chunk(event []byte) error {
 	if len(event) == 0 {
 		return nil // an empty chunk would be the last
 	}
-	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // fails where the write does
+	s.bound(s.conn)
 	if _, err := s.conn.Write(fmt.Appendf(nil, "%x\r\n%s\r\n", len(event), event)); err != nil {
 		s.over = true
 		return err
 	}
 	s.n += int64(len(event))
 	return nil
+}
+
+// bound sets the time by which a client must have read an event.
+func (s *streamWriter) bound(conn net.Conn) {
+	wait := writeTimeout
+	if s.ending.Load() {
+		wait = lastWordTimeout
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(wait)) // fails where the write does
+}
+
+// hurry shortens what a client has left for the event that it is reading; then it has as long for the
+// last word. A write that begins at this very moment may keep its time.
+func (s *streamWriter) hurry(conn net.Conn) {
+	s.ending.Store(true)
+	s.bound(conn)
 }
 
 // close must be called before the handler returns, or at the end of a stream that has outlived it,
@@ -107,7 +129,7 @@ func (s *streamWriter) close() {
 	defer s.mu.Unlock()
 	if s.conn != nil {
 		if !s.over {
-			_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+			s.bound(s.conn)
 			_, _ = s.conn.Write([]byte("0\r\n\r\n")) // whoever has gone needs it no more
 		}
 		_ = s.conn.Close() // nothing is left to be said

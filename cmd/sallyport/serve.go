@@ -158,17 +158,22 @@ func drain(ctx context.Context, clients *http.Server, service *config.Service, l
 	go func() { done <- clients.Shutdown(ctx) }()
 	again := time.NewTicker(100 * time.Millisecond)
 	defer again.Stop()
-	for {
+	var err error
+	for serving := true; serving; {
 		select {
 		case <-again.C:
 			service.Drain() // a request that was under way may have become a stream
-		case err := <-done:
-			if errors.Is(err, context.DeadlineExceeded) {
-				log.Warn("calls in flight were cut off")
-				err = clients.Close()
-			}
-			log.Info("stopped")
-			return err
+		case err = <-done:
+			serving = false
 		}
 	}
+	for service.Drain() > 0 && ctx.Err() == nil { // streams that the server does not know of
+		time.Sleep(time.Millisecond)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		log.Warn("calls in flight were cut off")
+		err = clients.Close()
+	}
+	log.Info("stopped")
+	return err
 }

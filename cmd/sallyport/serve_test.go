@@ -161,6 +161,60 @@ func TestAStopLetsCallsEndAndEndsStreams(t *testing.T) {
 	}
 }
 
+// Streams of the gateway's own have no handler that the server waits for. Each is told all the same, and
+// is on record when the gateway has stopped.
+func TestAStopWaitsForStreamsWithoutHandlers(t *testing.T) {
+	slow := newSlowServer(t)
+	env, token := settings(t, slow.URL)
+	delete(env, "SALLYPORT_UPSTREAM")
+	file := filepath.Join(t.TempDir(), "sallyport.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, "mcpServers:\n  one: {type: http, url: %q}\n  two: {type: http, url: %q}\n", slow.URL, slow.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(file, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	waitReady(t, env["SALLYPORT_ADMIN_LISTEN"])
+	url := "http://" + env["SALLYPORT_LISTEN"] + "/mcp"
+	if err := until("it listens", func() (bool, string) { _, _, err := fetch(url); return err == nil, "" }); err != nil {
+		t.Fatal(err)
+	}
+	const many = 250
+	var streams []io.Reader
+	for range many {
+		streams = append(streams, openStream(t, url, token))
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	for _, s := range streams {
+		if text, err := io.ReadAll(s); err != nil || !strings.HasSuffix(string(text), `"result":{"resultType":"complete"}}`+"\n\n") {
+			t.Fatalf("the stream ended with %q, %v; want that it is complete", text, err)
+		}
+	}
+	records := 0
+	segments, err := filepath.Glob(filepath.Join(env["SALLYPORT_STATE"], "audit", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, segment := range segments {
+		text, err := os.ReadFile(segment)
+		if err != nil {
+			continue // a directory
+		}
+		records += strings.Count(string(text), "the gateway is stopping")
+	}
+	if records != many {
+		t.Errorf("%d of %d streams are on record", records, many)
+	}
+}
+
 func openStream(t *testing.T, url, token string) io.Reader {
 	t.Helper()
 	body := `{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"toolsListChanged":true},` +

@@ -281,10 +281,11 @@ func (s *Service) Run(ctx context.Context) {
 	both.Wait()
 }
 
-// Drain says that no more requests are taken, and ends the open streams.
-func (s *Service) Drain() {
+// Drain says that no more requests are taken, and ends the open streams. It returns how many of them
+// have not come to their end yet; a server's Shutdown does not wait for all of these.
+func (s *Service) Drain() (left int) {
 	s.health.set("draining")
-	s.gateway.CloseStreams()
+	return s.gateway.CloseStreams()
 }
 
 // Close ends the catalogues and writes what waits for the record.
