@@ -84,13 +84,14 @@ func endedGrant(ctx context.Context) error {
 	if ctx == nil || ctx.Err() == nil {
 		return nil
 	}
-	cause := context.Cause(ctx)
-	for _, end := range []error{grant.ErrRevoked, grant.ErrExpired, grant.ErrCompleted} {
-		if errors.Is(cause, end) {
-			return cause
-		}
+	if cause := context.Cause(ctx); endOfGrant(cause) {
+		return cause
 	}
 	return nil
+}
+
+func endOfGrant(cause error) bool {
+	return errors.Is(cause, grant.ErrRevoked) || errors.Is(cause, grant.ErrExpired) || errors.Is(cause, grant.ErrCompleted)
 }
 
 // orEnded turns a refusal into that of a grant that has ended meanwhile, which explains it.

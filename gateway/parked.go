@@ -1,9 +1,8 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"net"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -14,10 +13,9 @@ import (
 
 // ownStream is a stream of the gateway's own: all that is kept while it is open, near to one piece.
 type ownStream struct {
-	relay relay
-	st    stream
-	out   streamWriter
-	over  ending
+	st   stream
+	out  streamWriter
+	over ending
 }
 
 // ending passes on why something ends: once, and when there is somebody to hear it. What waits for it
@@ -49,22 +47,23 @@ func (e *ending) then(hear func(cause error)) {
 	}
 }
 
+// standIn stands for the message of an open stream by its era, whatever else that held: it may be large.
+var standIn = [2]*wire.Message{wire.Modern: {Era: wire.Modern, Kind: wire.Request, Method: wire.MethodListen}, wire.Legacy: {Era: wire.Legacy, Kind: wire.Request, Method: wire.MethodListen}}
+
 // streamAll keeps a stream open on which the endpoint tells of changed lists.
 func (x *exchange) streamAll(who *identity.Principal, call checked, first []byte) error {
 	if x.g.streams.full(who.Key()) {
 		return refuse(CodeLimited, "%d streams are open already; close one", maxStreams)
 	}
-	wants := wantsOf(call.msg)
-	if x.msg != nil { // of a message only this is needed, and it may be large
-		x.msg = &wire.Message{Era: x.msg.Era, Kind: x.msg.Kind, Method: wire.MethodListen, ID: bytes.Clone(x.msg.ID)}
-		call.msg = x.msg
+	s := &ownStream{out: streamWriter{w: x.w, c: http.NewResponseController(x.w)}}
+	s.st = x.stream(who, call, &s.out, s.over.end)
+	if x.msg != nil {
+		x.msg = standIn[x.msg.Era]
 	}
-	s := &ownStream{relay: relay{exchange: x, who: who, call: call}, out: streamWriter{w: x.w, c: http.NewResponseController(x.w)}}
-	s.st = stream{x: x, who: who, call: call, out: &s.out, stop: s.over.end, wants: wants}
 	release := x.live.OnEnd(s.over.end)
 	parks := x.closes()
 	x.g.streams.add(&s.st)
-	s.relay.answerStream(&s.out)
+	x.answerStream(&s.out)
 	err := s.out.write(first, true)
 	if err == nil && parks && s.park(release) {
 		return nil
@@ -74,20 +73,34 @@ func (x *exchange) streamAll(who *identity.Principal, call checked, first []byte
 	ctx, stop := context.WithCancelCause(x.r.Context())
 	defer stop(nil)
 	s.over.then(stop)
-	s.relay.ctx, s.relay.stop = ctx, stop
 	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
 	for err == nil {
 		select {
 		case <-ctx.Done():
-			return s.relay.broken(&s.out, ctx.Err())
+			s.ended(context.Cause(ctx))
+			return nil
 		case <-alive.C:
 			err = s.out.write(keepAliveComment, true)
 		}
 	}
-	x.rec.BytesOut = s.out.sent()
-	x.outcome("cancelled", errClientGone.Error())
+	s.ended(errClientGone)
 	return nil
+}
+
+// ended has the last word on a stream, and notes what ended it: the client, the grant or the gateway.
+func (s *ownStream) ended(cause error) {
+	x := s.st.x
+	if !errors.Is(cause, errStreamEnded) && !endOfGrant(cause) {
+		x.rec.BytesOut = s.out.sent()
+		x.outcome("cancelled", cause.Error())
+		return
+	}
+	if s.st.id != nil && s.st.era == wire.Modern {
+		_ = s.out.write(wire.AppendEvent(nil, wire.AppendResult(nil, s.st.id, []byte(`{"resultType":"complete"}`))), true) // the client has gone
+	}
+	x.rec.BytesOut = s.out.sent()
+	x.outcome("ok", cause.Error())
 }
 
 // closes announces that the connection ends with its stream, which then needs no handler. The server
@@ -112,7 +125,7 @@ func (s *ownStream) park(release func()) bool {
 	if conn == nil {
 		return false
 	}
-	x := s.relay.exchange
+	x := s.st.x
 	x.w, x.r, x.question, x.bound, x.unbind, x.parked = nil, noRequest, nil, nil, nil, true // what they hold goes with the handler
 	x.g.streams.park(&s.st)
 	forget := x.g.hangups.Watch(conn, func() { s.over.end(context.Canceled) })
@@ -123,19 +136,11 @@ func (s *ownStream) park(release func()) bool {
 			defer forget()
 			defer release()
 			defer x.recovered()
-			s.unparked(conn, cause)
+			s.out.hurry(conn)
+			s.ended(cause)
 		}()
 	})
 	return true
-}
-
-// unparked is the end of a parked stream: its client's, the grant's or the gateway's.
-func (s *ownStream) unparked(conn net.Conn, cause error) {
-	s.out.hurry(conn)
-	ctx, stop := context.WithCancelCause(context.Background())
-	stop(cause)
-	s.relay.ctx, s.relay.stop = ctx, stop
-	_ = s.relay.broken(&s.out, ctx.Err()) // notes what it returns
 }
 
 // keepAlive is how often a stream of the endpoint's own says that it is there.

@@ -136,8 +136,8 @@ func TestParkedStreamEndsAsOthersDo(t *testing.T) {
 					t.Errorf("the client got %q; want %q at the end", got, want)
 				}
 				eventually(t, "it is taken out", f.parked(0))
-				if r := f.rec.last(); len(f.rec.all()) != 1 || r.Code != "ok" || !strings.Contains(r.Detail, tt.detail) || r.Method != wire.MethodListen {
-					t.Errorf("records %+v; want one, ok, %q", f.rec.all(), tt.detail)
+				if r := f.rec.last(); len(f.rec.all()) != 1 || r.Code != "ok" || !strings.Contains(r.Detail, tt.detail) || r.BytesOut != int64(len(got)) || r.Method != wire.MethodListen {
+					t.Errorf("records %+v; want one, ok, %q, %d bytes", f.rec.all(), tt.detail, len(got))
 				}
 			})
 		}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -122,15 +123,22 @@ func endOf(ctx context.Context) string {
 
 // stream is an open stream as the gateway sees it from outside.
 type stream struct {
-	x    *exchange
-	who  *identity.Principal
-	call checked
-	out  *streamWriter
-	stop context.CancelCauseFunc
-
+	x      *exchange
+	who    *identity.Principal
+	server *Server
+	all    bool // of the federated endpoint
+	era    wire.Era
+	id     []byte // of the request; nil where it has none
+	out    *streamWriter
+	stop   context.CancelCauseFunc
 	wants  change // of what it is told
-	parked bool   // it has no handler, and the gateway keeps it alive; guarded by the lock of streams
-	turn   int    // when in each round of keepAlive
+
+	parked bool // it has no handler, and the gateway keeps it alive; guarded by the lock of streams
+	turn   int  // when in each round of keepAlive
+}
+
+func (x *exchange) stream(who *identity.Principal, call checked, out *streamWriter, stop context.CancelCauseFunc) stream {
+	return stream{x: x, who: who, server: call.server, all: call.all, era: call.msg.Era, id: bytes.Clone(call.msg.ID), out: out, stop: stop, wants: wantsOf(call.msg)}
 }
 
 // end ends the upstream exchange, and with it the relay that waits for it.
@@ -213,8 +221,8 @@ func (s *streams) reauthorize(ctx context.Context, snap *Snapshot) {
 func (st *stream) reauthorize(ctx context.Context, snap *Snapshot) {
 	ctx, cancel := context.WithTimeout(ctx, reauthorizeTimeout)
 	defer cancel()
-	in := st.x.ask(st.who, wire.MethodListen, st.call.server)
-	in.Request.Era = st.call.msg.Era.String()
+	in := st.x.ask(st.who, wire.MethodListen, st.server)
+	in.Request.Era = st.era.String()
 	d, err := snap.Policy.Denied(ctx, in)
 	if (err != nil || !d.Allow) && !snap.RecordOnly {
 		st.end("the policy denies it")
@@ -229,7 +237,7 @@ func (s *streams) tell(news change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for st := range s.open {
-		if st.call.all {
+		if st.all {
 			go st.tell(news)
 		}
 	}
@@ -260,15 +268,14 @@ func wantsOf(msg *wire.Message) change {
 
 // changed is the gateway's own list_changed for this stream, or nil before the client may have it.
 func (st *stream) changed(list string) []byte {
-	msg := st.call.msg
 	method := "notifications/" + list + "/list_changed"
-	if msg.Era == wire.Legacy {
+	if st.era == wire.Legacy {
 		return wire.AppendEvent(nil, []byte(`{"jsonrpc":"2.0","method":"`+method+`"}`))
 	}
 	if st.out.sent() == 0 { // the acknowledgement must come first
 		return nil
 	}
-	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, method, msg.ID))
+	return wire.AppendEvent(nil, fmt.Appendf(nil, `{"jsonrpc":"2.0","method":%q,"params":{"_meta":{"io.modelcontextprotocol/subscriptionId":%s}}}`, method, st.id))
 }
 
 // CloseStreams ends every open stream, for a graceful stop, and returns how many have not come to

@@ -36,21 +36,21 @@ const lastWordTimeout = time.Second
 func (r *relay) beginStream(endless bool) (out *streamWriter, release func()) {
 	out, release = &streamWriter{w: r.w, c: http.NewResponseController(r.w)}, func() {}
 	if endless {
-		st := &stream{x: r.exchange, who: r.who, call: r.call, out: out, stop: r.stop, wants: wantsOf(r.call.msg)}
-		r.g.streams.add(st)
-		release = func() { r.g.streams.remove(st) }
+		st := r.exchange.stream(r.who, r.call, out, r.stop)
+		r.g.streams.add(&st)
+		release = func() { r.g.streams.remove(&st) }
 	}
 	r.answerStream(out)
 	return out, release
 }
 
 // answerStream writes the head of an answer that is a stream.
-func (r *relay) answerStream(out *streamWriter) {
-	h := r.w.Header()
+func (x *exchange) answerStream(out *streamWriter) {
+	h := x.w.Header()
 	h["Content-Type"] = []string{"text/event-stream"}
 	h["Cache-Control"] = noStore
 	h["X-Accel-Buffering"] = []string{"no"}
-	r.started = true
+	x.started = true
 	_ = out.write([]byte{}, true) // fails again at the first event, where it is seen
 }
 
