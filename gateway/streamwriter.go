@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +18,8 @@ type streamWriter struct {
 	n    int64
 	over bool // the handler has returned: w is no longer ours; or a write to conn has failed
 
-	ending atomic.Bool // what is still written is the last word
+	bounds sync.Mutex // guards ending and the deadline of conn; taken after mu, and without it
+	ending bool       // what is still written is the last word
 }
 
 // errStreamOver is returned for an event that comes after the end.
@@ -108,17 +108,21 @@ func (s *streamWriter) chunk(event []byte) error {
 
 // bound sets the time by which a client must have read an event.
 func (s *streamWriter) bound(conn net.Conn) {
+	s.bounds.Lock()
+	defer s.bounds.Unlock()
 	wait := writeTimeout
-	if s.ending.Load() {
+	if s.ending {
 		wait = lastWordTimeout
 	}
 	_ = conn.SetWriteDeadline(time.Now().Add(wait)) // fails where the write does
 }
 
 // hurry shortens what a client has left for the event that it is reading; then it has as long for the
-// last word. A write that begins at this very moment may keep its time.
+// last word.
 func (s *streamWriter) hurry(conn net.Conn) {
-	s.ending.Store(true)
+	s.bounds.Lock()
+	s.ending = true
+	s.bounds.Unlock()
 	s.bound(conn)
 }
 
