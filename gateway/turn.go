@@ -29,15 +29,3 @@ func (x *exchange) yield() {
 		x.live.Done()
 	}
 }
-
-// done is the end of the handler, and of the exchange but for one that is parked.
-func (x *exchange) done() {
-	x.yield()
-	if x.parked {
-		return
-	}
-	if x.leave != nil { // what it has held of its grant
-		x.leave()
-	}
-	x.seen()
-}
