@@ -27,7 +27,7 @@ path_is_fine if {
 # A reason is told to the caller. One is enough to refuse what a rule above allows.
 deny contains "credentials are nobody's business" if {
 	some secret in {"/.ssh/", "/.aws/", "/.env"}
-	contains(input.arguments.path, secret)
+	contains(concat("", [input.arguments.path, "/"]), secret) # the folder itself as well
 }
 
 deny contains "a path has no '..' in it" if ".." in split(input.arguments.path, "/")

@@ -31,6 +31,7 @@ test_operator_calls_every_tool if allowed(call(["operator"], "write_file", {"pat
 test_nobody_reads_credentials if {
 	every role in {"reader", "operator"} {
 		not allowed(call([role], "read_file", {"path": "/srv/docs/.aws/credentials"}))
+		not allowed(call([role], "read_file", {"path": "/srv/docs/.ssh"}))
 		not allowed(call([role], "read_file", {"path": "/srv/docs/../../etc/passwd"}))
 	}
 }
