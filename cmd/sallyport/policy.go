@@ -48,6 +48,9 @@ func (a *app) policySource(args []string) (where string, keys policy.Keys, err e
 	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" && exists("policies") {
 		return "policies", nil, nil // as `init` names it
 	}
+	if a.file == "" && a.env["SALLYPORT_CONFIG"] == "" && a.env["SALLYPORT_UPSTREAM"] == "" && a.hint() == nil {
+		return "", nil, errUsage{"which policies? There is no folder policies here: name the directory, or the configuration (--config FILE)"}
+	}
 	cfg, err := a.load()
 	if err != nil {
 		return "", nil, err

@@ -87,14 +87,14 @@ func (a *app) noNewAccess(d *workbench.DiffReport, deny bool) error {
 func (a *app) diff(ctx context.Context, was, now *policy.Generation, roles []string, file string) (*workbench.DiffReport, error) {
 	given := len(roles) > 0
 	tools := map[string]workbench.Tool{}
+	list, err := a.catalogue(ctx, file, was, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		tools[t.String()] = t
+	}
 	for _, g := range []*policy.Generation{was, now} {
-		list, err := a.catalogue(ctx, g, file)
-		if err != nil {
-			return nil, err
-		}
-		for _, t := range list {
-			tools[t.String()] = t
-		}
 		if given {
 			continue
 		}

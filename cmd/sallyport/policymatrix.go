@@ -60,7 +60,7 @@ func (a *app) newPolicyMatrix() *cobra.Command {
 }
 
 func (a *app) matrix(ctx context.Context, g *policy.Generation, roles []string, file string) (*workbench.Matrix, error) {
-	tools, err := a.catalogue(ctx, g, file)
+	tools, err := a.catalogue(ctx, file, g)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +121,7 @@ func (a *app) roles(ctx context.Context, g *policy.Generation) ([]string, error)
 }
 
 // catalogue is the tools of a file, else those that are pinned, else those that the policies name.
-func (a *app) catalogue(ctx context.Context, g *policy.Generation, file string) ([]workbench.Tool, error) {
+func (a *app) catalogue(ctx context.Context, file string, of ...*policy.Generation) ([]workbench.Tool, error) {
 	cfg, err := a.installation()
 	if err != nil {
 		return nil, err
@@ -143,8 +143,12 @@ func (a *app) catalogue(ctx context.Context, g *policy.Generation, file string) 
 	}
 	if len(tools) == 0 {
 		a.say("note: no catalogue; the tools are those that the policies name")
-		if tools, err = workbench.NamedTools(ctx, g); err != nil {
-			return nil, err
+		for _, g := range of {
+			named, err := workbench.NamedTools(ctx, g)
+			if err != nil {
+				return nil, err
+			}
+			tools = append(tools, named...)
 		}
 	}
 	if cfg != nil {

@@ -110,7 +110,7 @@ func (a *app) present(ctx context.Context, s *workbench.Suggest, dir string) err
 		a.say("note: what nobody uses is not looked for, since there is no present policy: %v", err)
 		return nil
 	}
-	tools, err := a.catalogue(ctx, g, "")
+	tools, err := a.catalogue(ctx, "", g)
 	if err != nil {
 		a.say("note: tools that nobody called are not looked at: %v", err)
 	}

@@ -270,7 +270,7 @@ func TestSignedPoliciesAreNotDowngraded(t *testing.T) {
 	i.write("sign.pub", string(a.public))
 	config("bundle.tar.gz", "")
 	put(a.bundle(5, "read", true))
-	if got, want := i.refused(), "the bundle is signed, and there is no policyKey to verify the signature with"; !strings.Contains(got, want) {
+	if got, want := i.refused(), "the bundle is signed, and there is no policyKey to verify the signature with; set it (a gateway that runs takes it at its next start)"; !strings.Contains(got, want) {
 		t.Errorf("signed without a key: %s\nlacks %s", got, want)
 	}
 	config("policies", withKey)

@@ -58,7 +58,7 @@ func (c *Config) LoadPoliciesFrom(ctx context.Context, place string) (*policy.Ge
 		return nil, fmt.Errorf("policies in %s: %w", c.Policies, err)
 	}
 	if b := g.Bundle(); b != nil && b.Unproved {
-		return nil, fmt.Errorf("policies in %s: the bundle is signed, and there is no policyKey to verify the signature with; set it, or build the bundle without --sign", c.Policies)
+		return nil, fmt.Errorf("policies in %s: the bundle is signed, and there is no policyKey to verify the signature with; set it (a gateway that runs takes it at its next start), or build the bundle without --sign", c.Policies)
 	}
 	return g, nil
 }
