@@ -41,7 +41,17 @@ func run(m *testing.M) int {
 
 // watched runs the tests and fails when they leave goroutines.
 func watched(m *testing.M) (code int) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(c int) { code = c }))
+	goleak.VerifyTestMain(settled{m}, goleak.Cleanup(func(c int) { code = c }))
+	return code
+}
+
+// settled waits after the tests for servers that drip once a second: such a one sees at its next drop that
+// nobody listens any more.
+type settled struct{ *testing.M }
+
+func (s settled) Run() int {
+	code := s.M.Run()
+	time.Sleep(2 * time.Second)
 	return code
 }
 
