@@ -57,9 +57,13 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 		if ln, err = listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN"); err != nil {
 			return err
 		}
-		defer func() { _ = ln.Close() }() // closed by the server before, if it came to that
 		cfg.At(ln.Addr().String())
 	}
+	defer func() {
+		if ln != nil {
+			_ = ln.Close() // closed by the server before, if it came to that
+		}
+	}()
 	service, err := config.Open(ctx, cfg, log)
 	if err != nil {
 		return err
@@ -67,6 +71,12 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	defer func() { err = errors.Join(err, service.Close()) }()
 	if err := service.Sockets(); err != nil {
 		return err
+	}
+	// Before anybody can read that it is ready: who connects while it starts waits, and is not refused.
+	if ln == nil {
+		if ln, err = listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN"); err != nil {
+			return err
+		}
 	}
 	failed := make(chan error, 2)
 	admin, err := serveAdmin(ctx, cfg, service, log, failed)
@@ -77,11 +87,6 @@ func serve(ctx context.Context, cfg *config.Config, log *slog.Logger) (err error
 	service.Start(ctx)
 	if ctx.Err() != nil {
 		return nil
-	}
-	if ln == nil {
-		if ln, err = listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN"); err != nil {
-			return err
-		}
 	}
 	clients := newServer(service.Handler(), log)
 	clients.TLSConfig = service.TLS()

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -110,7 +111,49 @@ func waitReady(t *testing.T, admin string) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// Ready comes a moment before the listener of the clients.
+}
+
+// Who connects while the gateway starts waits for it, and is not refused: from the first answer about its
+// health on, and so at the latest when it says that it is ready.
+func TestWhoConnectsWhileItStartsIsNotRefused(t *testing.T) {
+	silent := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-silent:
+		case <-r.Context().Done():
+		}
+	}))
+	defer server.Close()
+	speak := sync.OnceFunc(func() { close(silent) })
+	defer speak()
+	env, token := settings(t, server.URL)
+	cfg, err := config.Load("", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	if err := until("it says that it lives", func() (bool, string) {
+		status, _, err := fetch("http://" + env["SALLYPORT_ADMIN_LISTEN"] + "/healthz")
+		return err == nil && status == http.StatusOK, ""
+	}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", env["SALLYPORT_LISTEN"])
+	if err != nil {
+		t.Fatalf("a client that comes while it starts: %v", err)
+	}
+	_ = conn.Close()
+	speak()
+	if text, err := callTool("http://"+env["SALLYPORT_LISTEN"]+"/mcp", token, "slow"); err != nil {
+		t.Errorf("a call that waits: %s %v; want an answer", text, err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("serve: %v", err)
+	}
 }
 
 func TestAStopLetsCallsEndAndEndsStreams(t *testing.T) {
@@ -126,9 +169,6 @@ func TestAStopLetsCallsEndAndEndsStreams(t *testing.T) {
 	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
 	waitReady(t, env["SALLYPORT_ADMIN_LISTEN"])
 	url := "http://" + env["SALLYPORT_LISTEN"] + "/mcp"
-	if err := until("it listens", func() (bool, string) { _, _, err := fetch(url); return err == nil, "" }); err != nil {
-		t.Fatal(err)
-	}
 	stream := openStream(t, url, token)
 	answer := make(chan string, 1)
 	go func() {
