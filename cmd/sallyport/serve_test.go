@@ -103,6 +103,19 @@ func settings(t *testing.T, upstream string) (env map[string]string, token strin
 	return env, token
 }
 
+// serving serves with these settings until stop, and tells how that ended.
+func serving(t *testing.T, env map[string]string) (stop func(), ended chan error) {
+	t.Helper()
+	cfg, err := config.Load("", env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended = make(chan error, 1)
+	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
+	return stop, ended
+}
+
 func waitReady(t *testing.T, admin string) {
 	t.Helper()
 	if err := until("ready", func() (bool, string) {
@@ -127,14 +140,8 @@ func TestWhoConnectsWhileItStartsIsNotRefused(t *testing.T) {
 	speak := sync.OnceFunc(func() { close(silent) })
 	defer speak()
 	env, token := settings(t, server.URL)
-	cfg, err := config.Load("", env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	stop, ended := serving(t, env)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
 	if err := until("it says that it lives", func() (bool, string) {
 		status, _, err := fetch("http://" + env["SALLYPORT_ADMIN_LISTEN"] + "/healthz")
 		return err == nil && status == http.StatusOK, ""
@@ -159,14 +166,8 @@ func TestWhoConnectsWhileItStartsIsNotRefused(t *testing.T) {
 func TestAStopLetsCallsEndAndEndsStreams(t *testing.T) {
 	slow := newSlowServer(t)
 	env, token := settings(t, slow.URL)
-	cfg, err := config.Load("", env)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
+	stop, ended := serving(t, env)
 	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- serve(ctx, cfg, slog.New(slog.DiscardHandler)) }()
 	waitReady(t, env["SALLYPORT_ADMIN_LISTEN"])
 	url := "http://" + env["SALLYPORT_LISTEN"] + "/mcp"
 	stream := openStream(t, url, token)
