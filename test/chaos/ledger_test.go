@@ -97,14 +97,10 @@ func (l *ledger) onDisk(digest string) bool {
 // read takes in what is new of the record, and settles. id is the grant whose charges count.
 func (l *ledger) read(t *testing.T, id string) {
 	t.Helper()
-	files, err := filepath.Glob(l.g.path("state", "audit", "*.jsonl*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(files)
+	files := l.g.segments(t)
 	for i, file := range files {
 		name, _, _ := strings.Cut(filepath.Base(file), ".")
-		if l.done[name] || strings.HasSuffix(file, ".torn") {
+		if l.done[name] {
 			continue
 		}
 		for _, r := range readSegment(t, file) {

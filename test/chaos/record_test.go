@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,27 +37,42 @@ type record struct {
 // leave, and is none.
 func (g *gate) records(t *testing.T) (all []record) {
 	t.Helper()
-	files, err := filepath.Glob(g.path("state", "audit", "*.jsonl*"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		if !strings.HasSuffix(file, ".torn") {
-			all = append(all, readSegment(t, file)...)
-		}
+	for _, file := range g.segments(t) {
+		all = append(all, readSegment(t, file)...)
 	}
 	return all
+}
+
+// segments are the files of the record in order. One that is being compressed is there twice and
+// is named once, without its ".gz".
+func (g *gate) segments(t *testing.T) (plain []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.jsonl", "*.jsonl.gz"} {
+		files, err := filepath.Glob(g.path("state", "audit", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			plain = append(plain, strings.TrimSuffix(file, ".gz"))
+		}
+	}
+	slices.Sort(plain)
+	return slices.Compact(plain)
 }
 
 func readSegment(t *testing.T, file string) (all []record) {
 	t.Helper()
 	f, err := os.Open(file)
+	packed := errors.Is(err, fs.ErrNotExist)
+	if packed {
+		f, err = os.Open(file + ".gz")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
 	var from io.Reader = f
-	if strings.HasSuffix(file, ".gz") {
+	if packed {
 		if from, err = gzip.NewReader(f); err != nil {
 			t.Fatal(err)
 		}
