@@ -61,3 +61,41 @@ func unknown(root *cobra.Command, words []string) string {
 	}
 	return ""
 }
+
+// A synopsis, lines of a page with options in brackets, names every flag of its command.
+func TestSynopsesNameEveryFlag(t *testing.T) {
+	pages, err := filepath.Glob("../../docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := (&app{}).root()
+	synopsis := regexp.MustCompile(`(?m)^sallyport (.*\[-.*\n(?: +\[.*\n)*)`)
+	flag := regexp.MustCompile(`(?m)^ +(?:-(.), )?--([a-z-]+)`)
+	count := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synopses := map[*cobra.Command]string{} // a command may have two forms
+		for _, lines := range synopsis.FindAllStringSubmatch(string(text), -1) {
+			cmd, _, err := root.Find(strings.Fields(lines[1]))
+			if err != nil {
+				t.Fatalf("%s: %s: %v", page, lines[1], err)
+			}
+			synopses[cmd] += lines[1]
+			count++
+		}
+		for cmd, text := range synopses {
+			for _, f := range flag.FindAllStringSubmatch(cmd.LocalFlags().FlagUsages(), -1) {
+				short := f[1] != "" && strings.Contains(text, "-"+f[1]+" ")
+				if f[2] != "help" && !short && !strings.Contains(text, "--"+f[2]) {
+					t.Errorf("%s: the synopsis of %s lacks --%s", page, cmd.CommandPath(), f[2])
+				}
+			}
+		}
+	}
+	if count < 5 {
+		t.Errorf("%d synopses; the pages have more", count)
+	}
+}
