@@ -29,7 +29,7 @@ func TestShowTellsShadowAside(t *testing.T) {
 		t.Fatalf("exit %d: %s", code, talk.String())
 	}
 	for _, want := range []string{
-		"01JABCDEFGHJKMNPQRSTVWXYZ0: allowed, timeout\n", "\nwho          ann\n",
+		"NOT PROVED: whoever can write into the folder of the record could have written this; `proof`, below, says more\n\n01JABCDEFGHJKMNPQRSTVWXYZ0: allowed, timeout\n", "\nwho          ann\n",
 		"\nshadow       would refuse (newly_refused): not at night [night], by policy sha256:2\n",
 		"\nproof        not proved: ",
 	} {

@@ -17,7 +17,8 @@ func (a *app) newAuditShow() *cobra.Command {
 	cmd := &cobra.Command{Use: "show ID", Short: "One decision as a certificate: who, what, by which rule, and what came of it", Args: cobra.ExactArgs(1),
 		Long: "Prints all that the record has of one decision. The ID is in the answer to a denied call, in the\n" +
 			"gateway's log and in `sallyport audit search`; its beginning is enough where no other begins so.\n" +
-			"Below it stands whether the lines are those that the tree of the newest checkpoint has.\n\n" +
+			"Below it stands whether the lines are those that the tree of the newest checkpoint has; where\n" +
+			"that is not proved, it says so first.\n\n" +
 			"With -o json the records stand as they are in the log. Exits 3 when there is no such decision, or\n" +
 			"when a line of it was changed."}
 	log := logFlag(cmd)
@@ -158,6 +159,9 @@ func (c *certified) ends() (first, last *audit.Record) {
 func (c *certified) text() string {
 	first, last := c.ends()
 	var b strings.Builder
+	if !c.Verifies {
+		b.WriteString("NOT PROVED: whoever can write into the folder of the record could have written this; `proof`, below, says more\n\n")
+	}
 	_, _ = fmt.Fprintf(&b, "%s: %s\n\n", c.ID, verdict(first, last)) // to memory
 	field := func(name, value string) {
 		if value != "" {
