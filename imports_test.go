@@ -48,6 +48,10 @@ var rooms = []room{
 		reason: "it finds test data and knows nothing else",
 	},
 	{
+		path:   "sallyport/internal/freeport",
+		reason: "it finds ports for tests and knows nothing else",
+	},
+	{
 		path:   "sallyport/identity",
 		ours:   []string{strict, "sallyport/identity/..."},
 		others: []string{golangJWT, golangLRU, bbolt},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"sallyport/gateway/admin"
 	"sallyport/identity/grant"
 	"sallyport/identity/mint"
+	"sallyport/internal/freeport"
 )
 
 var aReader = admin.LocalRule{User: "dev", Roles: []string{"reader", "writer"}}
@@ -87,11 +87,11 @@ func TestConnectSaysThatItsGrantWasRevokedAndExitsThree(t *testing.T) {
 // What goes wrong at the start is the answer to the first request, and stands on standard error.
 func TestConnectSaysWhatKeepsItFromStarting(t *testing.T) {
 	r := newConnectRig(t, aReader)
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	nobody, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nobody.Close()
+	defer release()
 	for _, tt := range []struct {
 		name string
 		env  []string
@@ -101,7 +101,7 @@ func TestConnectSaysWhatKeepsItFromStarting(t *testing.T) {
 		{"a role that does not exist", nil, []string{r.url, "--role", "raeder"}, `raeder`},
 		{"a grant that does not exist", nil, []string{r.url, "--grant", "gr_nothing"}, `there is no grant "gr_nothing" of yours`},
 		{"no gateway at the socket", []string{"SALLYPORT_SOCKET=/nowhere/s"}, []string{r.url}, "no gateway listens at /nowhere/s: is `sallyport serve` running, with the state that --config names? For a gateway on another machine say where its tokens come from (--from)"},
-		{"no gateway at the URL", nil, []string{"http://" + nobody.Addr().String() + "/mcp"}, "http://" + nobody.Addr().String() + "/mcp is not a gateway: dial tcp " + nobody.Addr().String() + ": connect: connection refused."},
+		{"no gateway at the URL", nil, []string{"http://" + nobody + "/mcp"}, "http://" + nobody + "/mcp is not a gateway: dial tcp " + nobody + ": connect: connection refused."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := connectTo(t, append([]string{"SALLYPORT_SOCKET=" + r.socket}, tt.env...), tt.args...)

@@ -20,6 +20,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"sallyport/gateway/sandbox"
+	"sallyport/internal/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) {
 // Each script of testdata is a story told at the shell. Beside the usual commands there are
 //
 //	upstream             start an MCP server with the tools `echo` and `drop`; its URL is $UPSTREAM
-//	freeport NAME…       an address that is free now, into each variable
+//	freeport NAME…       an address that is free until the script ends, into each variable
 //	taken NAME           an address that somebody listens at, into a variable
 //	wide DIR             make a directory that others can read
 //	ready ADDRESS        wait until /readyz of that address answers 200
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 			return os.MkdirAll(env.WorkDir+"/home", 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"upstream": startUpstream, "freeport": freeport, "taken": taken, "ready": ready,
+			"upstream": startUpstream, "freeport": freePorts, "taken": taken, "ready": ready,
 			"get": get1, "agekey": agekey, "traffic": traffic, "call": call, "follows": follows, "wide": wide, "says": says, "holds": holds, "cosign": cosign,
 		},
 		RequireExplicitExec: true,
@@ -98,12 +99,12 @@ func startUpstream(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Setenv("UPSTREAM", front.URL+"/mcp")
 }
 
-func freeport(ts *testscript.TestScript, _ bool, names []string) {
+func freePorts(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := freeport.Reserve()
 		ts.Check(err)
-		defer func() { _ = ln.Close() }() // all at once, so that no two are alike
-		ts.Setenv(name, ln.Addr().String())
+		ts.Defer(release)
+		ts.Setenv(name, address)
 	}
 }
 
@@ -121,7 +122,8 @@ func wide(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.Chmod(dir, 0o755)) // this is the fault
 }
 
-const patience = 20 * time.Second
+// patience bounds every wait for something that should happen soon, on a machine that is busy too.
+const patience = time.Minute
 
 func until(what string, ok func() (bool, string)) error {
 	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {

@@ -21,6 +21,7 @@ import (
 
 	"sallyport/gateway/config"
 	"sallyport/identity/mint"
+	"sallyport/internal/freeport"
 )
 
 // slowServer is an MCP server whose calls wait, and whose GET is a stream without an end.
@@ -74,12 +75,12 @@ func settings(t *testing.T, upstream string) (env map[string]string, token strin
 	}
 	var free [2]string
 	for i := range free {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := freeport.Reserve()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = ln.Close() }()
-		free[i] = ln.Addr().String()
+		t.Cleanup(release)
+		free[i] = address
 	}
 	env = map[string]string{"SALLYPORT_UPSTREAM": upstream, "SALLYPORT_POLICIES": dir, "SALLYPORT_STATE": filepath.Join(dir, "state"),
 		"SALLYPORT_LISTEN": free[0], "SALLYPORT_ADMIN_LISTEN": free[1]}

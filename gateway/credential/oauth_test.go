@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -28,6 +27,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"sallyport/internal/freeport"
 )
 
 // endpoint is a token endpoint that remembers what it was asked.
@@ -136,12 +137,11 @@ func TestTokenEndpointTroubleIsToldClearly(t *testing.T) {
 }
 
 func TestTokenEndpointThatIsDown(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := ln.Addr().String()
-	_ = ln.Close()
+	defer release()
 	s := must(t)(ClientCredentials(OAuthConfig{TokenURL: "http://" + address + "/token", ClientID: "me", Secret: fixed("hunter2")}))
 	want := "token endpoint http://" + address + "/token: cannot be reached: dial tcp " + address + ": connect: connection refused"
 	if got := refused(t, s); got != want {

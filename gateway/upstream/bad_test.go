@@ -3,12 +3,12 @@ package upstream
 import (
 	"context"
 	"errors"
-	"net"
 	"strconv"
 	"strings"
 	"testing"
 
 	"sallyport/gateway"
+	"sallyport/internal/freeport"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -194,12 +194,12 @@ func TestSoundRepliesAreRead(t *testing.T) {
 }
 
 func TestUpstreamThatIsDownIsUnreachable(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = ln.Close()
-	h := newHTTP(t, HTTPConfig{URL: "http://" + ln.Addr().String()})
+	defer release()
+	h := newHTTP(t, HTTPConfig{URL: "http://" + address})
 	if _, err := ask(t.Context(), h, call("{}")); !errors.Is(err, gateway.ErrUnreachable) {
 		t.Errorf("error %v; want %v", err, gateway.ErrUnreachable)
 	}

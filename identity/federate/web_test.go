@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"sallyport/internal/freeport"
 )
 
 // serve runs an issuer's web server on this machine.
@@ -37,12 +38,12 @@ func TestKeySetsAreRefusedWithAReason(t *testing.T) {
 	key := string(i.jwk.Public())
 	var elsewhere atomic.Int64
 	other := serve(t, func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) })
-	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	gone, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	down := "http://" + gone.Addr().String()
-	gone.Close()
+	defer release()
+	down := "http://" + gone
 	for _, tt := range []struct {
 		name string
 		url  string

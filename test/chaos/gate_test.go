@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"sallyport/internal/freeport"
 )
 
 // gate is a gateway, running or not, with a directory of its own.
@@ -129,6 +130,8 @@ func (g *gate) launch(t *testing.T) {
 func (g *gate) signal(s syscall.Signal) {
 	_ = syscall.Kill(-g.cmd.Process.Pid, s)
 	<-g.exited
+	clients.CloseIdleConnections()
+	http.DefaultClient.CloseIdleConnections()
 }
 
 // get asks the operator's listener.
@@ -198,12 +201,12 @@ func (g *gate) verify(t *testing.T) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := freeport.Reserve()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Cleanup(release)
+	return address
 }
 
 // logBuffer collects what a process says.

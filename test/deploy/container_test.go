@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"sallyport/internal/freeport"
 )
 
 // container is a directory that looks to the gateway as its container does: the image's one program,
@@ -88,10 +89,10 @@ func start(t *testing.T, form string) *container {
 		attr.UidMappings = []syscall.SysProcIDMap{{HostID: os.Geteuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{HostID: os.Getegid(), Size: 1}}
 	}
-	c.admin = "127.0.0.1:" + free(t)
+	c.admin = free(t)
 	cmd := exec.CommandContext(t.Context(), "/sallyport", "serve")
 	cmd.SysProcAttr, cmd.Dir = attr, "/"
-	cmd.Env = []string{"SALLYPORT_CONFIG=/config/sallyport.yaml", "SALLYPORT_LISTEN=127.0.0.1:" + free(t), "SALLYPORT_ADMIN_LISTEN=" + c.admin}
+	cmd.Env = []string{"SALLYPORT_CONFIG=/config/sallyport.yaml", "SALLYPORT_LISTEN=" + free(t), "SALLYPORT_ADMIN_LISTEN=" + c.admin}
 	said, err := cmd.StderrPipe()
 	must(t, err)
 	must(t, cmd.Start())
@@ -182,12 +183,10 @@ func certificate(t *testing.T) map[string]string {
 
 func free(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	address, release, err := freeport.Reserve()
 	must(t, err)
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	must(t, err)
-	return port
+	t.Cleanup(release)
+	return address
 }
 
 func must(t *testing.T, err error) {
