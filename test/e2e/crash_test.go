@@ -1,14 +1,19 @@
 package e2e
 
 import (
-	"bufio"
+	"compress/gzip"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -29,33 +34,66 @@ type decision struct {
 }
 
 // records reads the audit log of a gateway from its segments, not from files that a running one
-// replaces. A last line without an end is what a crash may leave, and is not a record.
-func (g *gate) records(t *testing.T) []decision {
+// replaces.
+func (g *gate) records(t *testing.T) (all []decision) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(g.state, "audit", "*.jsonl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all []decision
-	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		in := bufio.NewReader(f)
-		for {
-			line, err := in.ReadString('\n')
-			if err != nil {
-				break
-			}
-			var d decision
-			if json.Unmarshal([]byte(line), &d) == nil && d.Phase != "" {
-				all = append(all, d)
-			}
+	for _, line := range g.recordLines(t) {
+		var d decision
+		if json.Unmarshal([]byte(line), &d) == nil && d.Phase != "" {
+			all = append(all, d)
 		}
 	}
 	return all
+}
+
+// recordLines are the lines of all segments, in order. A last line without an end is what a crash may
+// leave, and is none.
+func (g *gate) recordLines(t *testing.T) (lines []string) {
+	t.Helper()
+	var names []string // of plain segments: one that is being compressed is there twice
+	for _, pattern := range []string{"*.jsonl", "*.jsonl.gz"} {
+		found, err := filepath.Glob(filepath.Join(g.state, "audit", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range found {
+			names = append(names, strings.TrimSuffix(file, ".gz"))
+		}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		for line := range strings.Lines(readSegment(t, name)) {
+			if strings.HasSuffix(line, "\n") {
+				lines = append(lines, line)
+			}
+		}
+	}
+	return lines
+}
+
+// readSegment reads a segment, which may have been compressed a moment ago.
+func readSegment(t *testing.T, name string) string {
+	t.Helper()
+	f, err := os.Open(name)
+	packed := errors.Is(err, fs.ErrNotExist)
+	if packed {
+		f, err = os.Open(name + ".gz")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var from io.Reader = f
+	if packed {
+		if from, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text, err := io.ReadAll(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestKilledGatewayLosesNoDecisionThatWasActedOn kills the gateway in mid-load, as the power

@@ -55,14 +55,6 @@ func (g *gate) raw(t *testing.T, request string) string {
 	return fmt.Sprintf("%d %s", resp.StatusCode, body)
 }
 
-// nothingMore fails when the server had a byte more than before.
-func nothingMore(t *testing.T, up *recorder, before int64, what string) {
-	t.Helper()
-	if n := up.bytes.Load() - before; n != 0 {
-		t.Errorf("%s: %d bytes reached the server", what, n)
-	}
-}
-
 // GHSA-wvj2-96wp-fq3f (CVE-2026-27896), GHSA-q382-vc8q-7jhj: go-sdk matched the protocol's keys without
 // regard to case and to what folds alike, so that a checker before it read another message than it did.
 func TestKnownCVE202627896KeysThatFoldAlike(t *testing.T) {
@@ -73,12 +65,12 @@ func TestKnownCVE202627896KeysThatFoldAlike(t *testing.T) {
 		{`,"Arguments":{"path":"/etc/passwd"}`, ``}, {`,"argument\u017f":{"path":"/etc/passwd"}`, ``}, {`,"name\u0000":"delete_file"`, ``},
 		{``, `,"Method":"resources/read"`}, {``, `,"Params":{}`}, {``, `,"METHOD":"x"`}, {``, `,"ID":2`},
 	} {
-		before := up.bytes.Load()
-		r := g.post(t, token, fmt.Sprintf(call, c.inParams, c.outside), "Mcp-Method", "tools/call", "Mcp-Name", "read_file")
-		if r.Status != http.StatusBadRequest {
-			t.Errorf("with %s%s: %d %s; want 400", c.inParams, c.outside, r.Status, r.Raw)
-		}
-		nothingMore(t, up, before, c.inParams+c.outside)
+		up.untouched(t, c.inParams+c.outside, func() {
+			r := g.post(t, token, fmt.Sprintf(call, c.inParams, c.outside), "Mcp-Method", "tools/call", "Mcp-Name", "read_file")
+			if r.Status != http.StatusBadRequest {
+				t.Errorf("with %s%s: %d %s; want 400", c.inParams, c.outside, r.Status, r.Raw)
+			}
+		})
 	}
 }
 
@@ -86,11 +78,11 @@ func TestKnownCVE202627896KeysThatFoldAlike(t *testing.T) {
 func TestKnownCVE202633252PostFromAnotherOrigin(t *testing.T) {
 	g, up, token := knownGate(t)
 	for _, origin := range []string{"https://evil.test", "null", "http://localhost.evil.test", "http://" + g.addr + ".evil.test", "file://"} {
-		before := up.bytes.Load()
-		if r := g.modernCall(t, token, "read_file", `{"path":"/srv/docs/a"}`, "Origin", origin); r.Status != http.StatusForbidden {
-			t.Errorf("Origin %s: %d %s; want 403", origin, r.Status, r.Raw)
-		}
-		nothingMore(t, up, before, "Origin "+origin)
+		up.untouched(t, "Origin "+origin, func() {
+			if r := g.modernCall(t, token, "read_file", `{"path":"/srv/docs/a"}`, "Origin", origin); r.Status != http.StatusForbidden {
+				t.Errorf("Origin %s: %d %s; want 403", origin, r.Status, r.Raw)
+			}
+		})
 	}
 }
 
@@ -103,12 +95,12 @@ func TestKnownCVE202634742HostOfAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, host := range []string{"evil.test", "evil.test:" + port, "127.0.0.1.evil.test:" + port, "0.0.0.0:" + port} {
-		before := up.bytes.Load()
-		got := g.raw(t, "POST "+g.endpoint+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer "+token+"\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
-		if !strings.HasPrefix(got, "421 ") {
-			t.Errorf("Host %s: %s; want 421", host, got)
-		}
-		nothingMore(t, up, before, "Host "+host)
+		up.untouched(t, "Host "+host, func() {
+			got := g.raw(t, "POST "+g.endpoint+" HTTP/1.1\r\nHost: "+host+"\r\nAuthorization: Bearer "+token+"\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+			if !strings.HasPrefix(got, "421 ") {
+				t.Errorf("Host %s: %s; want 421", host, got)
+			}
+		})
 	}
 }
 
@@ -121,11 +113,11 @@ func TestKnownGHSAg53wHeadersThatStandForAToken(t *testing.T) {
 		{"X-Forwarded-Authorization", "Bearer x"}, {"Proxy-Authorization", "Basic YTpi"}, {"Cookie", "session=1"}, {"X-Api-Key", "k"}, {"Forwarded", "for=127.0.0.1;host=internal"},
 		{"X-Original-Url", "/healthz"}, {"Mcp-Session-Id", "1"},
 	} {
-		before := up.bytes.Load()
-		if r := g.modernCall(t, "", "read_file", `{"path":"/srv/docs/a"}`, h[0], h[1]); r.Status != http.StatusUnauthorized {
-			t.Errorf("%s: %s without a token: %d %s; want 401", h[0], h[1], r.Status, r.Raw)
-		}
-		nothingMore(t, up, before, h[0])
+		up.untouched(t, h[0], func() {
+			if r := g.modernCall(t, "", "read_file", `{"path":"/srv/docs/a"}`, h[0], h[1]); r.Status != http.StatusUnauthorized {
+				t.Errorf("%s: %s without a token: %d %s; want 401", h[0], h[1], r.Status, r.Raw)
+			}
+		})
 	}
 }
 
@@ -162,13 +154,13 @@ func TestKnownGHSApr64TokenThatNamesAURL(t *testing.T) {
 // curl. Here a tool that is not shown does not exist.
 func TestKnownGhAwMcpg3332HiddenToolCalledAllTheSame(t *testing.T) {
 	g, up, token := knownGate(t)
-	before := up.bytes.Load()
-	hidden := g.modernCall(t, token, "delete_file", `{"path":"/srv/docs/a"}`)
-	absent := g.modernCall(t, token, "no_such_file", `{"path":"/srv/docs/a"}`)
-	if hidden.Error == nil || hidden.Error.Code != -32602 || strings.ReplaceAll(hidden.Raw, "delete_file", "no_such_file") != absent.Raw {
-		t.Errorf("a hidden tool: %d %s\none that is not there: %d %s", hidden.Status, hidden.Raw, absent.Status, absent.Raw)
-	}
-	nothingMore(t, up, before, "a hidden tool")
+	up.untouched(t, "a hidden tool", func() {
+		hidden := g.modernCall(t, token, "delete_file", `{"path":"/srv/docs/a"}`)
+		absent := g.modernCall(t, token, "no_such_file", `{"path":"/srv/docs/a"}`)
+		if hidden.Error == nil || hidden.Error.Code != -32602 || strings.ReplaceAll(hidden.Raw, "delete_file", "no_such_file") != absent.Raw {
+			t.Errorf("a hidden tool: %d %s\none that is not there: %d %s", hidden.Status, hidden.Raw, absent.Status, absent.Raw)
+		}
+	})
 }
 
 // CVE-2026-9739 and CVE-2026-11624 (mcp-toolbox): every origin and every host was welcome by default.
@@ -199,18 +191,18 @@ func TestKnownCVE20269739EveryOriginIsWelcome(t *testing.T) {
 func TestKnownAIGateway1863NamesInAnotherCase(t *testing.T) {
 	g, up, token := knownGate(t)
 	for _, name := range []string{"READ_FILE", "Read_File", "read_file ", "read\u005ffile\u200b"} {
-		before := up.bytes.Load()
-		if r := g.modernCall(t, token, name, `{"path":"/srv/docs/a"}`); r.text() == "done" || r.Status == http.StatusOK && r.Error == nil {
-			t.Errorf("tool %q: %d %s; want a refusal", name, r.Status, r.Raw)
-		}
-		nothingMore(t, up, before, name)
+		up.untouched(t, name, func() {
+			if r := g.modernCall(t, token, name, `{"path":"/srv/docs/a"}`); r.text() == "done" || r.Status == http.StatusOK && r.Error == nil {
+				t.Errorf("tool %q: %d %s; want a refusal", name, r.Status, r.Raw)
+			}
+		})
 	}
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{%s,"name":"read_file","arguments":{"path":"/srv/docs/a"}}}`, modern)
-	before := up.bytes.Load()
-	if r := g.post(t, token, body, "Mcp-Method", "tools/call", "Mcp-Name", "Read_File"); r.Status != http.StatusBadRequest || r.Error == nil || r.Error.Code != -32020 {
-		t.Errorf("a header in another case than the body: %d %s; want 400 and -32020", r.Status, r.Raw)
-	}
-	nothingMore(t, up, before, "Mcp-Name in another case")
+	up.untouched(t, "Mcp-Name in another case", func() {
+		if r := g.post(t, token, body, "Mcp-Method", "tools/call", "Mcp-Name", "Read_File"); r.Status != http.StatusBadRequest || r.Error == nil || r.Error.Code != -32020 {
+			t.Errorf("a header in another case than the body: %d %s; want 400 and -32020", r.Status, r.Raw)
+		}
+	})
 }
 
 // toolhive #5745, docker/mcp-gateway #414 and #418: batches, second documents and keys given twice were
@@ -219,11 +211,11 @@ func TestKnownToolhive5745BatchesAndSecondDocuments(t *testing.T) {
 	g, up, token := knownGate(t)
 	call := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{%s,"name":"read_file","arguments":{"path":"/srv/docs/a"}}}`, modern)
 	for _, body := range []string{"[" + call + "]", "[" + call + "," + call + "]", call + call, call + "\n" + call, call + " x", "\ufeff" + call, strings.Replace(call, `"path":"/srv/docs/a"`, `"path":"/srv/docs/a","path":"/etc/passwd"`, 1), "[]"} {
-		before := up.bytes.Load()
-		if r := g.post(t, token, body, "Mcp-Method", "tools/call", "Mcp-Name", "read_file"); r.Status != http.StatusBadRequest {
-			t.Errorf("%.60q…: %d %s; want 400", body, r.Status, r.Raw)
-		}
-		nothingMore(t, up, before, body[:min(40, len(body))])
+		up.untouched(t, body[:min(40, len(body))], func() {
+			if r := g.post(t, token, body, "Mcp-Method", "tools/call", "Mcp-Name", "read_file"); r.Status != http.StatusBadRequest {
+				t.Errorf("%.60q…: %d %s; want 400", body, r.Status, r.Raw)
+			}
+		})
 	}
 }
 

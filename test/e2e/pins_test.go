@@ -1,14 +1,11 @@
 package e2e
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -102,25 +99,21 @@ func (g *gate) tools(t *testing.T, want int, args ...string) string {
 	return out + errs
 }
 
-// recorded returns the lines of the record of one method.
+// recorded returns the lines of the record of one method, once there are any: the gateway writes them behind
+// what they tell of.
 func (g *gate) recorded(t *testing.T, method string) (lines []string) {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(g.state, "audit", "*.jsonl"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no record: %v", err)
-	}
-	for _, file := range files {
-		f, err := os.Open(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for scan := bufio.NewScanner(f); scan.Scan(); {
-			if strings.Contains(scan.Text(), `"method":"`+method+`"`) {
-				lines = append(lines, scan.Text())
+	eventually(t, method+" is on record", func() error {
+		for _, line := range g.recordLines(t) {
+			if strings.Contains(line, `"method":"`+method+`"`) {
+				lines = append(lines, line)
 			}
 		}
-		_ = f.Close() // only read
-	}
+		if len(lines) == 0 {
+			return errMissing(method)
+		}
+		return nil
+	})
 	return lines
 }
 
@@ -170,8 +163,7 @@ func TestAServerThatChangesAToolHasNoSuchTool(t *testing.T) {
 	s.becomes(t, "Reads a note.")
 	becomes("as it was pinned again", true)
 	for _, method := range []string{"tools/changed", "tools/restored"} {
-		lines := g.recorded(t, method)
-		if len(lines) != 1 || !strings.Contains(lines[0], `"server":"s","tool":"note"`) {
+		if lines := g.recorded(t, method); len(lines) != 1 || !strings.Contains(lines[0], `"server":"s","tool":"note"`) {
 			t.Errorf("%s in the record: %v", method, lines)
 		}
 	}

@@ -138,9 +138,12 @@ func TestObservePrometheusReadsMetricsRulesAndDashboard(t *testing.T) {
 		`sallyport_server_up{server="files"} == 1`, `sallyport_ready == 1`, `sallyport_enforce == 1`, `sallyport_stale == 0`,
 		`sallyport_step_duration_seconds_count{step="authorize"} >= 1`, `sallyport_audit_syncs_total > 0`, `sallyport_grants_live >= 1`, `process_open_fds > 0`,
 	} {
-		if n, err := p.query(want); err != nil || n != 1 {
-			t.Errorf("%s: %d series, %v; want 1", want, n, err)
-		}
+		eventually(t, want, func() error { // it reads the page once a second
+			if n, err := p.query(want); err != nil || n != 1 {
+				return fmt.Errorf("%d series, %v; want 1", n, err)
+			}
+			return nil
+		})
 	}
 	eventually(t, "the rules are evaluated", func() error { return p.rulesHealthy() })
 }

@@ -151,44 +151,58 @@ func TestRevokingAGrantEndsWhatItWasDoing(t *testing.T) {
 	r := newRevocation(t)
 	for _, by := range []string{"id", "--task", "--subject", "--client", "--key", "--all"} {
 		t.Run(by, func(t *testing.T) {
-			key, err := pop.NewKey()
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := strings.Trim(by, "-")
-			created := r.g.createGrant(t, "--task", "task-"+name, "--subject", "subject-"+name, "--client", "client-"+name, "--key", key.JKT())
-			other := r.g.holder(t, r.g.createGrant(t, "--subject", "bystander-"+name).ID, nil)
-			h := r.g.holder(t, created.ID, key)
-			ends, open := r.begin(t, h)
-
-			which := map[string][]string{"id": {created.ID}, "--task": {by, created.Task}, "--subject": {by, created.Subject},
-				"--client": {by, created.ClientID}, "--key": {by, key.JKT()}, "--all": {by}}[by]
-			args := append([]string{"grant", "revoke", "--config", r.g.config, "--why", "lost-" + name}, which...)
-			began := time.Now()
-			out, stderr, code := sallyport(t, args...)
-			if code != 0 || !strings.Contains(out, created.ID) {
-				t.Fatalf("sallyport %v: exit %d: %s%s; want the id", args, code, out, stderr)
-			}
-			took := r.ended(t, began)
-			for what, d := range took {
-				if d > within {
-					t.Errorf("the %s went on for %v; want at most %v", what, d, within)
+			// A machine that is busy may be late by itself, but not again and again.
+			var late string
+			for try := range 3 {
+				if late = r.revokes(t, by, fmt.Sprint(strings.Trim(by, "-"), try)); late == "" {
+					return
 				}
+				t.Log(late)
 			}
-			t.Logf("ended at the servers after %v, the command included", took)
-			for range open {
-				a := <-ends
-				if (strings.Contains(a.what, "call") && (a.status != http.StatusUnauthorized || a.err != nil)) || strings.Contains(a.body, "waited") {
-					t.Errorf("the client's %s: %d %.300s, %v; want a refusal", a.what, a.status, a.body, a.err)
-				}
-			}
-			r.refused(t, h)
-			if resp := list(t, other); (resp == http.StatusOK) != (by != "--all") {
-				t.Errorf("another grant's token after revoking by %s: %d", by, resp)
-			}
-			r.recorded(t, created.ID, "lost-"+name)
+			t.Errorf("three times: %s; want at most %v", late, within)
 		})
 	}
+}
+
+// revokes revokes a grant in one way, and says what went on for too long.
+func (r *revocation) revokes(t *testing.T, by, name string) (late string) {
+	t.Helper()
+	key, err := pop.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	created := r.g.createGrant(t, "--task", "task-"+name, "--subject", "subject-"+name, "--client", "client-"+name, "--key", key.JKT())
+	other := r.g.holder(t, r.g.createGrant(t, "--subject", "bystander-"+name).ID, nil)
+	h := r.g.holder(t, created.ID, key)
+	ends, open := r.begin(t, h)
+
+	which := map[string][]string{"id": {created.ID}, "--task": {by, created.Task}, "--subject": {by, created.Subject},
+		"--client": {by, created.ClientID}, "--key": {by, key.JKT()}, "--all": {by}}[by]
+	args := append([]string{"grant", "revoke", "--config", r.g.config, "--why", "lost-" + name}, which...)
+	began := time.Now()
+	out, stderr, code := sallyport(t, args...)
+	if code != 0 || !strings.Contains(out, created.ID) {
+		t.Fatalf("sallyport %v: exit %d: %s%s; want the id", args, code, out, stderr)
+	}
+	took := r.ended(t, began)
+	for what, d := range took {
+		if d > within {
+			late = fmt.Sprintf("the %s went on for %v", what, d)
+		}
+	}
+	t.Logf("ended at the servers after %v, the command included", took)
+	for range open {
+		a := <-ends
+		if (strings.Contains(a.what, "call") && (a.status != http.StatusUnauthorized || a.err != nil)) || strings.Contains(a.body, "waited") {
+			t.Errorf("the client's %s: %d %.300s, %v; want a refusal", a.what, a.status, a.body, a.err)
+		}
+	}
+	r.refused(t, h)
+	if resp := list(t, other); (resp == http.StatusOK) != (by != "--all") {
+		t.Errorf("another grant's token after revoking by %s: %d", by, resp)
+	}
+	r.recorded(t, created.ID, "lost-"+name)
+	return late
 }
 
 // list asks for the tools and returns the status of the answer.

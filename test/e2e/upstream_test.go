@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // recorder is an MCP server that counts every byte that reaches it and remembers the calls.
@@ -127,6 +128,29 @@ func (rec *recorder) listening() bool {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	return rec.listen > 0
+}
+
+// untouched makes an attempt, of which not a byte may reach the server. The gateway asks for itself now and
+// then, and then the attempt is made again: what it brings about itself is there every time.
+func (rec *recorder) untouched(t *testing.T, what string, attempt func()) {
+	t.Helper()
+	var n int64
+	for range 5 {
+		before := rec.bytes.Load()
+		attempt()
+		if n = rec.bytes.Load() - before; n == 0 {
+			return
+		}
+		rec.rest()
+	}
+	t.Errorf("%s: %d bytes reached the server, want none; it has had the calls %.3000q", what, n, rec.seen())
+}
+
+// rest waits until the gateway asks for nothing.
+func (rec *recorder) rest() {
+	for n, last := rec.bytes.Load(), int64(-1); n != last; n, last = rec.bytes.Load(), n {
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // countingListener counts what its connections read.
