@@ -210,13 +210,19 @@ func TestCountedGrantsAreExact(t *testing.T) {
 	var racing sync.WaitGroup
 	for range 1000 {
 		racing.Go(func() {
-			switch got := toolText(f.post(token, readCall).Body.String()); {
-			case got == "ok":
-				ok.Add(1)
-			case strings.HasSuffix(got, "allows 100 calls and all are used; ask for a new grant"):
-				limited.Add(1)
-			default:
-				t.Errorf("answer %s", got)
+			for {
+				switch got := toolText(f.post(token, readCall).Body.String()); {
+				case got == "ok":
+					ok.Add(1)
+				case strings.HasSuffix(got, "allows 100 calls and all are used; ask for a new grant"):
+					limited.Add(1)
+				case strings.HasPrefix(got, "503 which grants live is not known"): // so many are busy that the store is not heard
+					time.Sleep(10 * time.Millisecond)
+					continue
+				default:
+					t.Errorf("answer %s", got)
+				}
+				return
 			}
 		})
 	}

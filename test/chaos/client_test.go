@@ -98,9 +98,14 @@ func (g *gate) callAt(ctx context.Context, endpoint, token, tool, path string) (
 // mustCall is a call that gets an answer, whatever that is, in bounded time.
 func (g *gate) mustCall(t *testing.T, token, tool, path string) reply {
 	t.Helper()
+	return g.mustCallAt(t, "/mcp/files", token, tool, path)
+}
+
+func (g *gate) mustCallAt(t *testing.T, endpoint, token, tool, path string) reply {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	r, err := g.call(ctx, token, tool, path)
+	r, err := g.callAt(ctx, endpoint, token, tool, path)
 	if err != nil {
 		t.Fatalf("%s %s: no answer: %v", tool, path, err)
 	}
@@ -110,8 +115,13 @@ func (g *gate) mustCall(t *testing.T, token, tool, path string) reply {
 // served is a call that a busy machine may delay: it is made again while the store of grants is silent.
 func (g *gate) served(t *testing.T, token, tool, path string) (r reply) {
 	t.Helper()
+	return g.servedAt(t, "/mcp/files", token, tool, path)
+}
+
+func (g *gate) servedAt(t *testing.T, endpoint, token, tool, path string) reply {
+	t.Helper()
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		if r = g.mustCall(t, token, tool, path); !r.stale() || time.Now().After(end) {
+		if r := g.mustCallAt(t, endpoint, token, tool, path); !r.stale() || time.Now().After(end) {
 			return r
 		}
 	}

@@ -19,24 +19,27 @@ type held struct{ goroutines, files, bytes, resident float64 }
 // holds reads the gateway's own page of numbers.
 func (g *gate) holds(t *testing.T) held {
 	t.Helper()
+	return held{g.number(t, "go_goroutines"), g.number(t, "process_open_fds"), g.number(t, "go_memstats_heap_inuse_bytes"), g.number(t, "process_resident_memory_bytes")}
+}
+
+// number is one of that page.
+func (g *gate) number(t *testing.T, name string) float64 {
+	t.Helper()
 	status, page := g.get("/metrics")
 	if status != http.StatusOK {
 		t.Fatalf("/metrics: %d %s", status, page)
 	}
-	number := func(name string) float64 {
-		for line := range strings.Lines(page) {
-			if text, ok := strings.CutPrefix(line, name+" "); ok {
-				n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return n
+	for line := range strings.Lines(page) {
+		if text, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+			if err != nil {
+				t.Fatal(err)
 			}
+			return n
 		}
-		t.Fatalf("/metrics has no %s", name)
-		return 0
 	}
-	return held{number("go_goroutines"), number("process_open_fds"), number("go_memstats_heap_inuse_bytes"), number("process_resident_memory_bytes")}
+	t.Fatalf("/metrics has no %s", name)
+	return 0
 }
 
 // TestNothingGrowsUnderLoad calls, lists, opens and drops streams, and makes and ends grants, at a pace
