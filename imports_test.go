@@ -160,7 +160,7 @@ var rooms = []room{
 	},
 	{
 		path:   "sallyport/gateway/rules",
-		ours:   []string{"sallyport/policy/builtin"},
+		ours:   []string{"sallyport/policy/builtin", "sallyport/internal/strictjson"},
 		barred: []string{"net", "net/http"},
 		reason: "it holds what the operator says of tools and decides nothing by itself",
 	},

@@ -88,6 +88,25 @@ func BenchmarkRows(b *testing.B) {
 	}
 }
 
+// BenchmarkNames is BenchmarkRows with a schema that names what is in the rows, in small letters, which the
+// first look at a call tells, and in mixed ones, which each name must be looked up for.
+func BenchmarkNames(b *testing.B) {
+	for _, name := range []string{"record_name", "recordName"} {
+		b.Run(name, func(b *testing.B) {
+			f := benchFixture(b)
+			f.up.tools = `{"name":"ask","inputSchema":{"type":"object","properties":{"path":{},"rows":{"type":"array","items":{"type":"object","properties":{"id":{"type":"integer"},"` + name + `":{"type":"string"},"tags":{},"done":{"type":"boolean"}}}}}}}`
+			f.server.Upstream = f.up
+			if err := f.server.Refresh(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+			f.server.Upstream = nullUpstream{f.up}
+			f.swap()
+			row := `{"id":7,"` + name + `":"record 7 of the list","tags":["alpha","beta"],"done":false},`
+			benchOn(b, f, modernCall("ask", `{"path":"/srv/a","rows":[`+strings.TrimSuffix(strings.Repeat(row, 10_000/len(row)), ",")+`]}`))
+		})
+	}
+}
+
 func benchCall(b *testing.B, call string) {
 	benchOn(b, benchFixture(b), call)
 }

@@ -326,7 +326,7 @@ func (x *exchange) unknownTool() *Error {
 func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt route) (checked, error) {
 	call := checked{rt}
 	if rt.tool == nil || rt.msg.Method != wire.MethodToolsCall {
-		if err := rt.msg.Outline.CheckArguments(rt.msg.Arguments, x.snap.argumentNames); err != nil {
+		if err := rt.msg.Outline.CheckArguments(rt.msg.Arguments, x.snap.argumentNames, nil); err != nil {
 			return call, &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 		}
 		return call, nil
@@ -350,7 +350,7 @@ func (x *exchange) checkInput(ctx context.Context, who *identity.Principal, rt r
 
 func (x *exchange) inputError(rt route) error {
 	args := rt.msg.Arguments
-	if err := rt.msg.Outline.CheckArguments(args, x.snap.argumentNames, rt.tool.Props); err != nil {
+	if err := rt.msg.Outline.CheckArguments(args, x.snap.argumentNames, rt.tool.Schema.Names()); err != nil {
 		return &Error{Code: CodeMalformed, Public: "arguments: " + err.Error(), Err: err}
 	}
 	if err := wire.CheckParamHeaders(x.r.Header, rt.tool.Bindings, args); rt.msg.Era == wire.Modern && err != nil {

@@ -14,6 +14,7 @@ import (
 	"sallyport/gateway/wire"
 	"sallyport/identity"
 	"sallyport/identity/grant"
+	"sallyport/internal/strictjson"
 	"sallyport/policy"
 )
 
@@ -167,7 +168,11 @@ func (x *exchange) holds(ctx context.Context, c grant.Constraint, args []byte, i
 	if err != nil {
 		return err
 	}
-	if err := schema.Validate(args); err != nil {
+	err = in.ArgumentsOutline.CheckArguments(args, strictjson.Names{}, schema.Names())
+	if err == nil {
+		err = schema.ValidateOutlined(args, in.ArgumentsOutline)
+	}
+	if err != nil {
 		return &constraintError{public: err.Error(), err: err}
 	}
 	return nil

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"sallyport/gateway/guard/secrets"
+	"sallyport/gateway/rules"
 	"sallyport/identity/grant"
+	"sallyport/policy/builtin"
 )
 
 // What one token can do to others, and what it can carry out beside the arguments.
@@ -200,6 +203,37 @@ func withTool(t *testing.T, tool, policy string) *fixture {
 	f.snap.Policy = mustPolicy(t, policy)
 	f.swap()
 	return f
+}
+
+// What a schema, a grant or a check of the configuration names may not be imitated where they name it: the
+// value would go past all three, to a server that ignores case.
+func TestAnImitationOfASchemasNameIsRefused(t *testing.T) {
+	f := withTool(t, `{"name":"open","inputSchema":{"type":"object","properties":{"opts":{"type":"object","properties":{"path":{"type":"string","pattern":"^/srv/"}}}}}}`,
+		"package mcp.authz\n\nallow if input.tool.name == \"open\"\n")
+	said, err := rules.New(rules.Config{Tools: []rules.Entry{{Pattern: "open", Arguments: map[string]builtin.Check{"to": {Kind: "path", Within: []string{"/srv"}, Optional: true}}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.snap.Rules = map[string]*rules.Set{"files": said}
+	f.swap()
+	_, granted := f.under(grant.Grant{Args: []grant.Constraint{{Tools: "files.open", Schema: json.RawMessage(`{"properties":{"a":{"items":{"properties":{"mode":{"const":"read"}}}}}}`)}}})
+	for _, tt := range []struct{ token, args, want string }{
+		{f.reader, `{"opts":{"Path":"/etc/shadow"}}`, `arguments: argument name "Path" would be read as "path" by a parser that ignores case, at byte 9`},
+		{f.reader, `{"To":"/etc/shadow"}`, `"To" would be read as "to" by a parser that ignores case; write "to"`},
+		{granted, `{"a":[{"Mode":"write"}]}`, `the grant does not allow these arguments: argument name "Mode" would be read as "mode" by a parser that ignores case, at byte 7`},
+	} {
+		if got := toolText(f.post(tt.token, legacyCall("open", tt.args)).Body.String()); !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s; want %s", tt.args, got, tt.want)
+		}
+	}
+	if sent := f.up.requests(); len(sent) > 0 {
+		t.Errorf("the server was sent %s", sent[0].Body)
+	}
+	for _, args := range []string{`{"opts":{"path":"/srv/a"},"env":{"PATH":"/bin","Mode":1},"to":"/srv/b"}`, `{"a":[{"mode":"read","x":{"Mode":"write"}}]}`} {
+		if got := toolText(f.post(granted, legacyCall("open", args)).Body.String()); got != "ok" {
+			t.Errorf("%s: %s; want ok", args, got)
+		}
+	}
 }
 
 // What imitates a name that the policy reads is refused at every depth: a server that ignores case reads

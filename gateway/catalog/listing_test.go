@@ -98,8 +98,8 @@ func TestToolsKeepWhatTheirServerWrote(t *testing.T) {
 	if got.Problem != "" || got.Title != "Tä" || string(got.Raw) != raw || string(got.Annotations) != `{"readOnlyHint" : true}` || got.Digest != "sha256:"+hex.EncodeToString(sum[:]) {
 		t.Errorf("tool = %+v", got)
 	}
-	if got.Props["path"] != "Path" || len(got.Bindings) != 1 || got.Bindings[0].Header != "Mcp-Param-P" {
-		t.Errorf("props %v, bindings %v", got.Props, got.Bindings)
+	if len(got.Bindings) != 1 || got.Bindings[0].Header != "Mcp-Param-P" {
+		t.Errorf("bindings %v", got.Bindings)
 	}
 	legacy := listing(t, wire.Legacy, page(`{"name":"t","inputSchema":{"properties":{"a":{"type":"object","x-mcp-header":"A"}}}}`)).Tools["t"]
 	if legacy.Problem != "" || legacy.Bindings != nil {

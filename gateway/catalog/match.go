@@ -52,7 +52,7 @@ func (m *matcher) value(i int, p *program) (end int, ok bool) {
 	if !m.spend(1) || p != nil && p.never {
 		return i, false
 	}
-	if p == nil {
+	if p == nil || p.any {
 		end = m.skip(i)
 		return end, m.spend(end - i)
 	}

@@ -12,6 +12,7 @@ import (
 // one, which decides and writes the message. So it may give up on anything that is rare.
 type program struct {
 	never bool // matches nothing
+	any   bool // matches anything
 	types typeSet
 
 	members  map[string]member
@@ -74,7 +75,7 @@ type programmer struct {
 func programOf(root *jsonschema.Schema) *program {
 	p := &programmer{known: map[*jsonschema.Schema]*program{}}
 	out, ok := p.of(root)
-	if !ok || p.circular() {
+	if !ok || out.any || p.circular() { // a value that may be anything still has its bounds
 		return nil
 	}
 	return out
@@ -126,7 +127,7 @@ func (p *programmer) of(n *jsonschema.Schema) (*program, bool) {
 	out := &program{types: anyType}
 	p.known[n] = out
 	if n.Bool != nil {
-		out.never = !*n.Bool
+		out.any, out.never = *n.Bool, !*n.Bool
 		return out, true
 	}
 	ok := plain(n, "Types", "Enum", "Const", "AllOf", "AnyOf", "OneOf", "MaxProperties", "MinProperties", "Required", "Properties", "AdditionalProperties",

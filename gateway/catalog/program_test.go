@@ -243,6 +243,16 @@ func TestProgramGivesUpInTime(t *testing.T) {
 	}
 }
 
+// What may be anything is passed over, whether the schema says so by {} or by true.
+func TestAProgramPassesOverAnything(t *testing.T) {
+	s := mustCompile(t, `{"type":"object","properties":{"a":{},"b":true},"additionalProperties":{}}`)
+	for _, value := range []string{`{"a":["x"],"b":{"c":[1]},"d":"e"}`, `{"a":"x","b":"y","c":{"d":{}}}`, `{"a":{"b":1},"b":[[]],"c":[0]}`} {
+		if !s.fast.matches([]byte(value), strictjson.Outline{}) {
+			t.Errorf("%s is put to the complete implementation", value)
+		}
+	}
+}
+
 func BenchmarkValidate(b *testing.B) {
 	s, err := Compile([]byte(`{"type":"object","properties":{"path":{"type":"string"},"rows":{"type":"array","items":{"type":"object","properties":{"id":{"type":"integer"},"name":{"type":"string"},"value":{"type":"number"},"tags":{"type":"array","items":{"type":"string"}},"done":{"type":"boolean"}},"required":["id"]}}},"required":["path"]}`))
 	if err != nil {

@@ -17,7 +17,9 @@ import (
 type Schema struct {
 	root *jsonschema.Schema
 	cost *cost
-	fast *program // nil where the schema uses what a program cannot do
+	// names are the members that the schema names, by their place.
+	names *strictjson.Place
+	fast  *program // nil where the schema uses what a program cannot do
 
 	nodes map[string]*jsonschema.Schema // by location, for messages
 }
@@ -89,7 +91,7 @@ func compile(inputSchema []byte, patternInsts int) (s *Schema, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("compile schema: %w", err)
 	}
-	s = &Schema{root: root, cost: cost, fast: programOf(root), nodes: map[string]*jsonschema.Schema{}}
+	s = &Schema{root: root, cost: cost, fast: programOf(root), names: g.places(), nodes: map[string]*jsonschema.Schema{}}
 	for _, n := range g.nodes {
 		s.nodes[n.Location] = n
 	}
@@ -197,10 +199,13 @@ func (s *Schema) validateFully(value []byte) (err error) {
 	return refusal("does not match the schema")
 }
 
-// foldedProperties returns every property that the schema names for the value itself,
-// wherever in it (allOf, $ref, …), by its fold. Two names that fold alike are refused: a
-// parser that ignores case reads one for the other, whatever is decided.
-func (s *Schema) foldedProperties() (map[string]string, error) {
+// Names are the names of members that the schema gives, wherever in it (allOf, $ref, …), by the place
+// where it gives them, for [strictjson.CheckArguments].
+func (s *Schema) Names() *strictjson.Place { return s.names }
+
+// distinct refuses a schema that names two members of the value itself that fold alike: a parser that
+// ignores case reads one for the other, whatever is decided.
+func (s *Schema) distinct() error {
 	props := map[string]string{}
 	seen := map[*jsonschema.Schema]bool{}
 	var visit func(n *jsonschema.Schema) error
@@ -223,5 +228,5 @@ func (s *Schema) foldedProperties() (map[string]string, error) {
 		}
 		return nil
 	}
-	return props, visit(s.root)
+	return visit(s.root)
 }

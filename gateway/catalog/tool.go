@@ -26,10 +26,6 @@ type Tool struct {
 	// knows them; they are nil on a legacy listing.
 	Bindings []wire.HeaderBinding
 
-	// Props maps the fold of each top-level property that the schema names to its exact
-	// name, for strictjson.CheckArguments.
-	Props map[string]string
-
 	// Problem says, for the operator, why the tool is neither shown nor called. "" means
 	// that there is none.
 	Problem string
@@ -58,7 +54,7 @@ func readTool(era wire.Era, name string, raw []byte, compile compileFunc) *Tool 
 	t := &Tool{Name: name, Raw: raw, Digest: Digest(raw)}
 	if err := t.read(era, compile); err != nil {
 		t.Problem = err.Error()
-		t.Schema, t.Output, t.Bindings, t.Props = nil, nil, nil, nil
+		t.Schema, t.Output, t.Bindings = nil, nil, nil
 	}
 	return t
 }
@@ -129,7 +125,7 @@ func (t *Tool) readSchema(era wire.Era, schema []byte, compile compileFunc) erro
 	if t.Schema, err = compile(schema); err != nil {
 		return fmt.Errorf("inputSchema: %w", err)
 	}
-	if t.Props, err = t.Schema.foldedProperties(); err != nil {
+	if err = t.Schema.distinct(); err != nil {
 		return fmt.Errorf("inputSchema: %w", err)
 	}
 	if era != wire.Modern {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"sallyport/internal/strictjson"
 	"sallyport/policy/builtin"
 )
 
@@ -52,6 +53,13 @@ func (r *Rule) Judge(arguments []byte) []Bad {
 		}
 	}
 	var out []Bad
+	for _, given := range slices.Sorted(maps.Keys(values)) {
+		for name := range r.Arguments {
+			if strictjson.FoldsTo(given, name) { // and would go past what is said of name
+				out = append(out, Bad{name, fmt.Sprintf("%q would be read as %q by a parser that ignores case; write %[2]q", given, name)})
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(r.Arguments)) {
 		for _, check := range r.Arguments[name] {
 			if err := check.Judge(values[name]); err != nil {

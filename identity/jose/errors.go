@@ -29,7 +29,7 @@ func checkJSON(part string, data []byte, depth int, scope *strictjson.Scope) err
 			return fmt.Errorf("%w: %s is not a JSON object", ErrMalformed, part)
 		}
 		// After the scan above the only thing left to find is two siblings that fold alike.
-		if err := strictjson.CheckArguments(data, strictjson.Names{}); err != nil {
+		if err := strictjson.CheckArguments(data, strictjson.Names{}, nil); err != nil {
 			return fmt.Errorf("%w: %s: two member names differ only in case", ErrDuplicate, part)
 		}
 		return nil

@@ -33,23 +33,37 @@ func NewNames(names []string) Names {
 	return n
 }
 
+// imitated is the one of the names that name is not, and that a lenient parser would take it for.
+func (n Names) imitated(name []byte) (exact string, yes bool) {
+	if len(n.exact) == 0 {
+		return "", false
+	}
+	var scratch [64]byte
+	fold := name
+	if !isFolded(name) {
+		fold = appendFold(scratch[:0], name)
+	}
+	exact, known := n.exact[string(fold)]
+	return exact, known && exact != string(name)
+}
+
 // CheckArguments applies the name rule of tool arguments to a value that has passed [Check]: no name may
-// fold to a known one (fold → exact name) without being it, at every depth to one of read, which the policy
-// reads, at the top level to one of top, such as the tool's properties as well; and at every depth no two
-// siblings may fold alike. Otherwise argument names are free. The error is an [*Error].
-func CheckArguments(args []byte, read Names, top ...map[string]string) error {
-	return Outline{}.CheckArguments(args, read, top...)
+// fold to a known one without being it, wherever it stands to one of read, which the policy reads, and at
+// each place to one that is known at this place, such as the names that the tool's schema gives there; and
+// nowhere may two siblings fold alike. Otherwise argument names are free. The error is an [*Error].
+func CheckArguments(args []byte, read Names, known *Place) error {
+	return Outline{}.CheckArguments(args, read, known)
 }
 
 // CheckArguments is [CheckArguments] of a value that o outlines.
-func (o Outline) CheckArguments(args []byte, read Names, top ...map[string]string) error {
+func (o Outline) CheckArguments(args []byte, read Names, known *Place) error {
 	start := space(args, 0)
 	if start == len(args) {
 		return nil
 	}
 	var room [16]Span // enough for most calls, without an allocation
-	a := argumentWalker{data: args, read: read, top: top, outline: o.For(args), names: room[:0]}
-	if _, err := a.value(start, 0); err != nil {
+	a := argumentWalker{data: args, read: read, outline: o.For(args), names: room[:0]}
+	if _, err := a.value(start, 0, known); err != nil {
 		return err
 	}
 	return nil
@@ -58,33 +72,32 @@ func (o Outline) CheckArguments(args []byte, read Names, top ...map[string]strin
 type argumentWalker struct {
 	data    []byte
 	read    Names
-	top     []map[string]string
 	names   []Span // quoted names of the objects that are open, innermost last
 	scratch []byte
 	outline Outline
 }
 
-func (a *argumentWalker) value(i, level int) (int, *Error) {
+func (a *argumentWalker) value(i, level int, here *Place) (int, *Error) {
 	if i >= len(a.data) {
 		return i, nil
 	}
-	if end, plain, ok := a.outline.look(i); ok && plain && level > 0 && !a.read.mixed {
+	if end, plain, ok := a.outline.look(i); ok && plain && level > 0 && !a.read.mixed && (here == nil || !here.mixed) {
 		return end, nil // no two of its names can fold alike, and none to another than itself
 	}
 	switch a.data[i] {
 	case '{':
-		return a.object(i, level)
+		return a.object(i, level, here)
 	case '[':
-		return a.array(i, level)
+		return a.array(i, level, here)
 	}
 	return skip(a.data, i), nil
 }
 
-func (a *argumentWalker) array(i, level int) (int, *Error) {
+func (a *argumentWalker) array(i, level int, here *Place) (int, *Error) {
 	i = space(a.data, i+1)
-	for i < len(a.data) && a.data[i] != ']' {
+	for n := 0; i < len(a.data) && a.data[i] != ']'; n++ {
 		var err *Error
-		if i, err = a.value(i, level+1); err != nil {
+		if i, err = a.value(i, level+1, here.element(n)); err != nil {
 			return i, err
 		}
 		i = comma(a.data, i)
@@ -92,22 +105,26 @@ func (a *argumentWalker) array(i, level int) (int, *Error) {
 	return i + 1, nil
 }
 
-func (a *argumentWalker) object(i, level int) (int, *Error) {
+func (a *argumentWalker) object(i, level int, here *Place) (int, *Error) {
 	base, mixed := len(a.names), false
 	i = space(a.data, i+1)
 	for i < len(a.data) && a.data[i] != '}' {
 		end := skipString(a.data, i)
-		if level == 0 || len(a.read.exact) > 0 {
-			if err := a.imitates(i, end, level); err != nil {
+		var value *Place
+		var alone bool
+		var err *Error
+		if here != nil || len(a.read.exact) > 0 {
+			if value, alone, err = a.imitates(i, end, here); err != nil {
 				return i, err
 			}
 		}
-		// Names in lower-case ASCII cannot clash with each other, since exact duplicates were
-		// refused before.
-		mixed = mixed || !isFolded(a.data[i:end]) || hasEscape(a.data[i:end])
-		a.names = append(a.names, Span{i, end})
-		var err *Error
-		if i, err = a.value(space(a.data, space(a.data, end)+1), level+1); err != nil {
+		if !alone {
+			// Names in lower-case ASCII cannot clash with each other, since exact duplicates were
+			// refused before.
+			mixed = mixed || !isFolded(a.data[i:end]) || hasEscape(a.data[i:end])
+			a.names = append(a.names, Span{i, end})
+		}
+		if i, err = a.value(space(a.data, space(a.data, end)+1), level+1, value); err != nil {
 			return i, err
 		}
 		i = comma(a.data, i)
@@ -121,45 +138,68 @@ func (a *argumentWalker) object(i, level int) (int, *Error) {
 	return i + 1, nil
 }
 
-// imitates refuses a name that a lenient parser would take for a known one.
-func (a *argumentWalker) imitates(start, end, level int) *Error {
+// imitates refuses a name that a lenient parser would take for a known one, and returns what is known of
+// the member's value. alone says that no other name can stand beside this one that folds alike: it would
+// be refused here.
+func (a *argumentWalker) imitates(start, end int, here *Place) (value *Place, alone bool, err *Error) {
 	name := a.name(Span{start, end})
-	var scratch [64]byte
-	fold := name
-	if !isFolded(name) {
-		fold = appendFold(scratch[:0], name)
+	if exact, yes := a.read.imitated(name); yes {
+		return nil, false, imitation(start, name, exact)
 	}
-	if exact, ok := a.read.exact[string(fold)]; ok && exact != string(name) {
-		return imitation(start, name, exact)
+	if here == nil {
+		return nil, false, nil
 	}
-	if level > 0 {
-		return nil
+	if value, known := here.Members[string(name)]; known {
+		return value, len(here.names.exact) == len(here.Members), nil
 	}
-	for _, set := range a.top {
-		if exact, ok := set[string(fold)]; ok && exact != string(name) {
-			return imitation(start, name, exact)
-		}
+	if exact, yes := here.names.imitated(name); yes {
+		return nil, false, imitation(start, name, exact)
 	}
-	return nil
+	return here.Rest, false, nil
 }
 
 func imitation(start int, name []byte, exact string) *Error {
 	return &Error{Offset: int64(start), What: fmt.Sprintf("argument name %s would be read as %q by a parser that ignores case", quoteName(name), exact)}
 }
 
+// few is how many names are compared pairwise.
+const few = 16
+
 // siblings refuses two members of one object that fold alike.
 func (a *argumentWalker) siblings(names []Span) *Error {
+	if len(names) > few {
+		return a.manySiblings(names)
+	}
+	var room [512]byte // enough for most objects, without an allocation
+	var ends [few + 1]int
+	folds := room[:0]
+	for n, span := range names {
+		folds = appendFold(folds, a.name(span))
+		ends[n+1] = len(folds)
+		for m := range n {
+			if string(folds[ends[m]:ends[m+1]]) == string(folds[ends[n]:]) {
+				return a.alike(names[m], span)
+			}
+		}
+	}
+	return nil
+}
+
+func (a *argumentWalker) manySiblings(names []Span) *Error {
 	seen := make(map[string]Span, len(names))
 	for _, span := range names {
 		fold := Fold(string(a.name(span)))
 		if other, dup := seen[fold]; dup {
-			first := quoteName(a.name(other))
-			return &Error{Offset: int64(span.Start),
-				What: fmt.Sprintf("argument names %s and %s differ only in case", first, quoteName(a.name(span)))}
+			return a.alike(other, span)
 		}
 		seen[fold] = span
 	}
 	return nil
+}
+
+func (a *argumentWalker) alike(first, second Span) *Error {
+	name := quoteName(a.name(first))
+	return &Error{Offset: int64(second.Start), What: fmt.Sprintf("argument names %s and %s differ only in case", name, quoteName(a.name(second)))}
 }
 
 // name decodes a quoted name; the result is valid until the next call.

@@ -15,7 +15,14 @@ func looks(t *testing.T, data []byte) {
 	if err != nil {
 		return
 	}
-	known := map[string]string{"path": "path", "rows": "Rows"}
+	row := &Place{Members: map[string]*Place{"ID": nil, "name": nil}}
+	known := &Place{Members: map[string]*Place{"path": nil, "Rows": nil, "rows": {Items: row}, "b": {Items: row}}}
+	known.Rest = known
+	if len(data)%3 == 0 {
+		delete(known.Members, "Rows")
+		row.Members = map[string]*Place{"id": nil}
+	}
+	Seal([]*Place{known, row, known.Members["rows"], known.Members["b"]})
 	read := NewNames([]string{"a", "name"})
 	if len(data)%2 == 0 {
 		read = NewNames([]string{"a", "iD"}) // which a plain name can imitate

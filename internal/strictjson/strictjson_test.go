@@ -100,7 +100,11 @@ func TestCheckSaysWhatIsWrong(t *testing.T) {
 }
 
 func TestCheckArgumentsRefusesImitations(t *testing.T) {
-	known := map[string]string{"path": "path", "maxbytes": "maxBytes"}
+	options := &Place{Members: map[string]*Place{"mode": nil, "dryRun": nil}}
+	row := &Place{Members: map[string]*Place{"From": nil}}
+	known := &Place{Members: map[string]*Place{"path": nil, "maxBytes": nil, "opts": options, "rows": {First: []*Place{options}, Items: row}, "both": {Members: map[string]*Place{"k": nil, "K": nil}}}, Rest: options}
+	row.Rest = row
+	Seal([]*Place{known, options, row, known.Members["rows"], known.Members["both"]})
 	read := NewNames([]string{"to", "cardNumber", "ID", "id"})
 	for _, tt := range []struct{ in, want string }{
 		{`{"Path":"/etc"}`, `argument name "Path" would be read as "path" by a parser that ignores case, at byte 1`},
@@ -108,13 +112,21 @@ func TestCheckArgumentsRefusesImitations(t *testing.T) {
 		{`{"x":[{"a":1,"A":2}]}`, `argument names "a" and "A" differ only in case, at byte 13`},
 		{`{"a":[{"b":{"To":1}}]}`, `argument name "To" would be read as "to" by a parser that ignores case, at byte 12`},
 		{`{"a":{"cardnumber":1}}`, `argument name "cardnumber" would be read as "cardNumber" by a parser that ignores case, at byte 6`},
+		{`{"opts":{"Mode":1}}`, `argument name "Mode" would be read as "mode" by a parser that ignores case, at byte 9`},
+		{`{"any":{"dryrun":1}}`, `argument name "dryrun" would be read as "dryRun" by a parser that ignores case, at byte 8`},
+		{`{"rows":[{"m\u004fde":1}]}`, `argument name "mOde" would be read as "mode" by a parser that ignores case, at byte 10`},
+		{`{"rows":[{},{"mode":1,"from":1}]}`, `argument name "from" would be read as "From" by a parser that ignores case, at byte 22`},
+		{`{"rows":[0,{"x":{"y":{"FROM":1}}}]}`, `argument name "FROM" would be read as "From" by a parser that ignores case, at byte 22`},
+		{`{"x":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"D":1}}`, `argument names "d" and "D" differ only in case, at byte 114`},
+		{`{"both":{"k":1,"K":1}}`, `argument names "k" and "K" differ only in case, at byte 15`},
 		{`{"q":"a{b}","z":{"S":1,"ſ":2}}`, `argument names "S" and "\u017f" differ only in case, at byte 23`},
 	} {
 		if err := CheckArguments([]byte(tt.in), read, known); err == nil || err.Error() != tt.want {
 			t.Errorf("CheckArguments(%s) = %v; want %s", tt.in, err, tt.want)
 		}
 	}
-	for _, ok := range []string{`{"path":"/x","Other":1,"maxBytes":3}`, `{"a":{"Path":1}}`, `{"a":{"to":1,"cardNumber":2},"ID":1}`, `{"id":1}`, ``} {
+	for _, ok := range []string{`{"path":"/x","Other":1,"maxBytes":3}`, `{"a":{"Path":1}}`, `{"opts":{"mode":{"Mode":1},"Path":1}}`,
+		`{"rows":[{"from":1},{"Mode":1}]}`, `{"path":{"Mode":1}}`, `{"rows":{"Mode":1}}`, `{"both":{"k":{"K":1}}}`, `{"both":{"K":1}}`, `{"a":{"to":1,"cardNumber":2},"ID":1}`, `{"id":1}`, ``} {
 		if err := CheckArguments([]byte(ok), read, known); err != nil {
 			t.Errorf("CheckArguments(%s) = %v", ok, err)
 		}
