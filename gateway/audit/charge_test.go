@@ -179,3 +179,23 @@ func TestReplayNamesASegmentThatCannotBeRead(t *testing.T) {
 		t.Errorf("Replay = %v; want %q", err, want)
 	}
 }
+
+// Others that can be read are told all the same.
+func TestReplayNamesAPackedSegmentThatIsNotWhole(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "audit")
+	l := open(t, dir, Options{})
+	if err := l.Decide(t.Context(), charged("one", "gr_a", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	bad := segmentName(2) + ".gz"
+	if err := os.WriteFile(filepath.Join(dir, bad), []byte("not whole"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	if err := Replay(dir, 0, func(Charge) { told++ }); err == nil || told != 1 {
+		t.Errorf("Replay = %v, %d charges told; want an error and 1", err, told)
+	}
+}

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -72,6 +73,22 @@ func TestRawMembersStayOnTheLineAndInTheRecord(t *testing.T) {
 		if got := appendRaw(nil, json.RawMessage(tt.raw)); string(got) != tt.want {
 			t.Errorf("appendRaw(%q) = %s; want %s", tt.raw, got, tt.want)
 		}
+	}
+}
+
+// The first and the last of each range of characters that act on a terminal, and their neighbours.
+func TestOnlyHiddenCharactersAreEscaped(t *testing.T) {
+	for r, want := range map[rune]bool{0x7e: false, 0x7f: true, 0x80: true, 0x9f: true, 0xa0: false,
+		0x2027: false, 0x2028: true, 0x202e: true, 0x202f: false, 0x2065: false, 0x2066: true, 0x2069: true, 0x206a: false} {
+		plain := `"` + string(r) + `"`
+		for what, got := range map[string]string{"string": string(appendString(nil, string(r))), "raw": string(appendRaw(nil, json.RawMessage(plain)))} {
+			if escaped := got == fmt.Sprintf(`"\u%04x"`, r); escaped != want || !escaped && got != plain {
+				t.Errorf("%U as %s is %s; want it escaped: %v", r, what, got, want)
+			}
+		}
+	}
+	if got := string(appendString(nil, "a\x80b")); got != "\"a\ufffdb\"" {
+		t.Errorf("a byte that begins no character is %q", got)
 	}
 }
 

@@ -179,3 +179,42 @@ func TestTreeIsThatOfTlog(t *testing.T) {
 		t.Errorf("%d bytes of hashes are not the %d that tlog stores", len(got), len(bytes))
 	}
 }
+
+// A start goes on with the edge of the tree of any size, not only of those that it was closed at.
+func TestEdgeIsReadAtEverySize(t *testing.T) {
+	var e edge
+	var stored []byte
+	for size := range int64(40) {
+		got, err := readEdge(size, tlog.HashReaderFunc(func(indexes []int64) (out []tlog.Hash, err error) {
+			for _, i := range indexes {
+				out = append(out, tlog.Hash(stored[i*tlog.HashSize:][:tlog.HashSize]))
+			}
+			return out, nil
+		}))
+		if err != nil || got.size != size || got.root() != e.root() {
+			t.Errorf("the edge of %d leaves is of %d, root %s, %v; want %s", size, got.size, got.root(), err, e.root())
+		}
+		stored = e.add(tlog.RecordHash([]byte{byte(size)}), stored)
+	}
+}
+
+// An index that is out of order ends before what is.
+func TestIndexEndsWhereItIsOutOfOrder(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, treeName), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	good := []TreeStart{{1, 0}, {4, 3}}
+	for next, want := range map[TreeStart]int{{9, 5}: 3, {4, 5}: 2, {3, 5}: 2, {9, 3}: 2, {9, 2}: 2} {
+		var text string
+		for _, s := range append(good[:2:2], next) {
+			text += s.line() + "\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, treeName, indexName), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readIndex(dir); err != nil || len(got) != want {
+			t.Errorf("%+v after %+v: %+v, %v; want %d", next, good[1], got, err, want)
+		}
+	}
+}
