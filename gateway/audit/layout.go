@@ -85,6 +85,9 @@ type extent struct {
 	rest   int64 // bytes after those, of a line that has no end
 }
 
+// whole says that nothing follows the leaves.
+func (x extent) whole() bool { return x.beyond == 0 && x.rest == 0 }
+
 // each calls f for all whole lines, and returns which of them are leaves: up to the last whose
 // number is below the bound.
 func (p placed) each(f func(line []byte)) (extent, error) {

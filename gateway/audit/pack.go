@@ -105,26 +105,32 @@ func (p *packer) worth(s segment) bool {
 }
 
 // pack puts the compressed segment in the place of the plain one, once what was written has been
-// read again and found to be what the tree has.
+// read again and found to be what the tree has, all of it. That says the same of what it was made from.
 func (p *packer) pack(ctx context.Context, s placed, t *Tree, from, to int64) error {
-	x, err := s.agrees(t, from, to)
-	if err != nil || x.rest > 0 || x.beyond > 0 { // the latter are what a failure left, for who looks into it
-		p.left[s.name] = true // and say it once
-		return err
-	}
 	temp, path := s.path+packedSuffix+".new", s.path+packedSuffix
 	if err := p.write(ctx, s, temp); err != nil {
 		return errors.Join(fmt.Errorf("compress %s: %w", s.name, err), p.o.disk.Remove(temp))
 	}
 	made := s
 	made.path, made.name, made.packed = temp, s.name+packedSuffix, true
-	if _, err := made.agrees(t, from, to); err != nil {
-		return errors.Join(fmt.Errorf("compress %s: %w", s.name, err), p.o.disk.Remove(temp))
+	if x, err := made.agrees(t, from, to); err != nil || !x.whole() {
+		return errors.Join(p.leave(s, t, from, to, err), p.o.disk.Remove(temp))
 	}
 	if err := errors.Join(p.o.disk.Rename(temp, path), p.o.disk.SyncDir(filepath.Dir(path))); err != nil {
 		return fmt.Errorf("compress %s: %w", s.name, err)
 	}
 	return p.o.disk.Remove(s.path)
+}
+
+// leave says what is wrong with a segment that cannot be compressed, and says it once. Where nothing is,
+// compressing failed with err, and the next look tries again.
+func (p *packer) leave(s placed, t *Tree, from, to int64, err error) error {
+	x, wrong := s.agrees(t, from, to)
+	if wrong != nil || !x.whole() { // the latter is what a failure left, for who looks into it
+		p.left[s.name] = true
+		return wrong
+	}
+	return fmt.Errorf("compress %s: %w", s.name, err)
 }
 
 func (p *packer) write(ctx context.Context, s placed, temp string) (err error) {

@@ -130,20 +130,40 @@ func TestPackerEndsWhatACrashHasLeft(t *testing.T) {
 	}
 }
 
-// What was changed is evidence, and must not be compressed away or given the look of a whole.
+// What was changed is evidence, and must not be compressed away or given the look of a whole; nor must
+// what a failure has left behind the last record. It is said once.
 func TestPackerLeavesWhatTheTreeDoesNotHave(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "audit")
-	good := record(t, dir, 40)
-	bad := good.clone()
-	bad.segments[0][1] = changed(bad.segments[0][1], 30)
-	bad.write(t, dir, good)
-	p := &packer{dir: dir, o: &Options{disk: realDisk{}, packOver: 1}, left: map[string]bool{}}
-	want := good.names[0] + " does not agree with the tree: it is left as it is; run sallyport audit verify"
-	if err := p.all(t.Context()); err == nil || err.Error() != want {
-		t.Errorf("pack = %v; want %q", err, want)
-	}
-	if data, err := os.ReadFile(filepath.Join(dir, good.names[0])); err != nil || !bytes.Equal(data, bytes.Join(bad.segments[0], nil)) {
-		t.Errorf("the segment was changed, %v", err)
+	for what, change := range map[string]func(lines [][]byte) [][]byte{
+		"a line is changed": func(l [][]byte) [][]byte { l[1] = changed(l[1], 30); return l },
+		"a line is gone":    func(l [][]byte) [][]byte { return slices.Delete(l, 1, 2) },
+		"a line is more":    func(l [][]byte) [][]byte { return append(l, l[0]) },
+		"a line has no end": func(l [][]byte) [][]byte { return append(l, []byte(`{"seq":`)) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "audit")
+			good := record(t, dir, 40)
+			bad := good.clone()
+			bad.segments[0] = change(bad.segments[0])
+			bad.write(t, dir, good)
+			p := &packer{dir: dir, o: &Options{disk: realDisk{}, packOver: 1}, left: map[string]bool{}}
+			want := good.names[0] + " does not agree with the tree: it is left as it is; run sallyport audit verify"
+			err := p.all(t.Context())
+			if what == "a line has no end" && err != nil || what != "a line has no end" && (err == nil || err.Error() != want) {
+				t.Errorf("pack = %v; want %q", err, want)
+			}
+			if err := p.all(t.Context()); err != nil {
+				t.Errorf("pack again = %v; want nothing said", err)
+			}
+			if data, err := os.ReadFile(filepath.Join(dir, good.names[0])); err != nil || !bytes.Equal(data, bytes.Join(bad.segments[0], nil)) {
+				t.Errorf("the segment was changed, %v", err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(dir, good.names[0]+".*")); left != nil {
+				t.Errorf("%v are left", left)
+			}
+			if after, err := os.Stat(filepath.Join(dir, good.names[1]+packedSuffix)); err != nil || after.Size() == 0 {
+				t.Errorf("the next segment was not compressed: %v", err)
+			}
+		})
 	}
 }
 
