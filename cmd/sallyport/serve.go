@@ -45,6 +45,7 @@ func (a *app) newServe() *cobra.Command {
 			return err
 		}
 		calmCollector(a.env)
+		onePlaceForTheDisk(a.env)
 		return serve(cmd.Context(), cfg, log)
 	}
 	return cmd
