@@ -72,10 +72,10 @@ observe: build $(COLLECTOR) $(PROMETHEUS) ## a real Prometheus and a real OpenTe
 	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 10m -run '^TestObserve' ./test/e2e
 
 e2e: build e2e-tools ## the real binary with real clients, servers and attacks
-	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 20m -skip '^TestClaude' ./test/e2e
+	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport go test -count=1 -timeout 40m -skip '^TestClaude' ./test/e2e
 
 test-claude: build $(CLIENTS) $(EVERYTHING) $(CLAUDE) ## a real Claude Code, with a scripted model, through the gateway
-	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport E2E_CLAUDE=$(dir $(CLAUDE)) go test -count=1 -timeout 10m -run '^TestClaude' ./test/e2e
+	E2E_REQUIRED=1 E2E_BINARY=$(CURDIR)/bin/sallyport E2E_CLAUDE=$(dir $(CLAUDE)) go test -count=1 -timeout 20m -run '^TestClaude' ./test/e2e
 
 phishing: build $(CLIENTS) $(CLAUDE) ## a real Claude Code that obeys a phishing message, without and with the gateway; PHISHING_JSON=FILE keeps the numbers
 	go build -o $(CACHE)/bin/phishing ./test/phishing

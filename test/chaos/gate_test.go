@@ -44,7 +44,7 @@ deny contains "what this task has read may not leave" if {
 // newGate lays out the files of a gateway in front of servers, each in YAML.
 func newGate(t *testing.T, more string, servers map[string]string) *gate {
 	t.Helper()
-	g := &gate{dir: t.TempDir(), addr: freeAddress(t), admin: freeAddress(t)}
+	g := &gate{dir: folder(t), addr: freeAddress(t), admin: freeAddress(t)}
 	if err := os.Mkdir(g.path("policies"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -207,6 +207,21 @@ func freeAddress(t *testing.T) string {
 	}
 	t.Cleanup(release)
 	return address
+}
+
+// folder is like t.TempDir, with a path short enough for a socket below it wherever temporary files are.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // logBuffer collects what a process says.

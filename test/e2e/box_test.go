@@ -128,7 +128,7 @@ func TestAShellInTheBoxGetsNothingAndWorks(t *testing.T) {
 	}
 	call := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{%s,"name":"read_file","arguments":{"path":"/srv/docs/a"}}}`, modern)
 	fmt.Fprintf(&script, "echo '<end>'; echo echo hello > greet.sh; sh test.sh; echo '%s' | %s connect %s\n", call, binary, g.url(g.endpoint))
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	cmd := d.boxed(ctx, g, nil, "--sandbox", "--task", "T-1", "--", "bash", "-c", script.String())
 	var talk bytes.Buffer

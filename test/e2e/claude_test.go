@@ -125,7 +125,7 @@ func claudeCommand(t *testing.T, dir, model string, command ...string) *exec.Cmd
 	// A helper runs only in a directory that the user has trusted.
 	writeJSON(t, filepath.Join(dir, ".claude.json"), map[string]any{"hasCompletedOnboarding": true,
 		"projects": map[string]any{dir: map[string]bool{"hasTrustDialogAccepted": true}}})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)
 	args := append(command[1:], "-p", "go", "--mcp-config", "mcp.json", "--strict-mcp-config",
 		"--allowedTools", "mcp__gw__*", "--output-format", "json")

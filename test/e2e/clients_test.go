@@ -32,7 +32,7 @@ func nodeProgram(t *testing.T, dir, program string, args ...string) (output stri
 	if _, err := os.Stat(node); err != nil {
 		node = "node" // of the system, where no package has one for it; the programs say if it is too old
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, append([]string{filepath.Join(bin, program)}, args...)...)
 	cmd.Dir = dir

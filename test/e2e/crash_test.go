@@ -71,6 +71,21 @@ func (g *gate) recordLines(t *testing.T) (lines []string) {
 	return lines
 }
 
+// folder is like t.TempDir, with a path short enough for a socket below it wherever temporary files are.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 // readSegment reads a segment, which may have been compressed a moment ago.
 func readSegment(t *testing.T, name string) string {
 	t.Helper()

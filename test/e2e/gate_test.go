@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,18 +43,35 @@ type setup struct {
 	more     string            // more YAML
 }
 
-// startGate runs `sallyport serve` and returns when it is ready. It is stopped with the test.
+// startGate runs `sallyport serve` and returns when it is ready, and so are its programs. It is stopped with
+// the test.
 func startGate(t *testing.T, s setup) *gate {
 	t.Helper()
 	g := newGate(t, s)
 	g.start(t)
+	if len(s.programs) > 0 {
+		g.complete(t)
+	}
 	return g
+}
+
+// complete waits until all servers have shown what they have: a gateway is ready without those that take long
+// to start.
+func (g *gate) complete(t *testing.T) {
+	t.Helper()
+	eventually(t, "all servers are there", func() error {
+		_, body, err := get("http://" + g.admin + "/readyz")
+		if err == nil && strings.Contains(body, "is unavailable") {
+			err = errors.New(body)
+		}
+		return err
+	})
 }
 
 // newGate lays out the files of a gateway without starting it.
 func newGate(t *testing.T, s setup) *gate {
 	t.Helper()
-	dir := t.TempDir()
+	dir := folder(t)
 	g := &gate{
 		addr: freeAddress(t), admin: freeAddress(t), config: filepath.Join(dir, "sallyport.yaml"),
 		policies: filepath.Join(dir, "policies"), state: filepath.Join(dir, "state"),

@@ -56,7 +56,7 @@ func (r *running) until(t *testing.T, text string) {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("did not happen: %s", what)
 		}
@@ -65,8 +65,13 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func serving(t *testing.T) *running {
 	t.Helper()
-	t.Setenv("TMPDIR", t.TempDir())
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	dir, err := os.MkdirTemp("", "demo") // short enough for a socket below it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Setenv("TMPDIR", dir)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	r := &running{end: cancel, ended: make(chan error, 1)}
 	go func() {
 		r.ended <- Run(ctx, Options{Listen: "127.0.0.1:0", Out: r, Program: "/opt/sally port/sallyport", Policies: example(t)})
