@@ -177,7 +177,7 @@ func (h *house) overHTTP() gateway.Upstream {
 	srv.Listener = &counting{srv.Listener, &h.bytes}
 	srv.Start()
 	h.t.Cleanup(srv.Close)
-	up, err := upstream.NewHTTP(upstream.HTTPConfig{URL: srv.URL, Credential: &secret{h.faults["credential"]}, CredentialHeader: "Authorization", CredentialPrefix: "Bearer ", IdleTimeout: time.Second})
+	up, err := upstream.NewHTTP(upstream.HTTPConfig{URL: srv.URL, Credential: &secret{h.faults["credential"]}, CredentialHeader: "Authorization", CredentialPrefix: "Bearer ", IdleTimeout: 2 * time.Second})
 	h.must(err)
 	return up
 }

@@ -351,7 +351,7 @@ func upstreamRow() row {
 	text := func(s string) func(http.ResponseWriter, string) {
 		return func(w http.ResponseWriter, _ string) { _, _ = io.WriteString(w, s) }
 	}
-	silent := func(http.ResponseWriter, string) { time.Sleep(1500 * time.Millisecond) }
+	silent := func(http.ResponseWriter, string) { time.Sleep(3 * time.Second) }
 	drop := func(http.ResponseWriter, string) { panic(http.ErrAbortHandler) }
 	return row{name: "upstream", cells: map[string]cell{
 		"error":    of(unavailable, func(w http.ResponseWriter, _ string) { w.WriteHeader(500) }),

@@ -80,7 +80,7 @@ func dial(t *testing.T, srv *httptest.Server) net.Conn {
 // rest is all that comes until the end of the stream, which must be a sound one, and of the connection.
 func (c *wireClient) rest() string {
 	c.t.Helper()
-	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 	text, err := io.ReadAll(c.body)
 	if err != nil {
 		c.t.Errorf("the stream ends with %v; want its last chunk", err)
@@ -147,7 +147,7 @@ func TestParkedStreamEndsAsOthersDo(t *testing.T) {
 // A grant's own end needs nobody who asks for it.
 func TestParkedStreamEndsWhenItsGrantExpires(t *testing.T) {
 	f := newFixture(t)
-	_, token := f.under(grant.Grant{Expires: time.Now().Add(time.Second)})
+	_, token := f.under(grant.Grant{Expires: time.Now().Add(3 * time.Second)})
 	c := talk(t, dial(t, f.listenAll(t)), streamRequest(http.MethodPost, "HTTP/1.1", token))
 	if got := c.rest(); !strings.HasSuffix(got, completed) {
 		t.Errorf("the client got %q; want that it is complete", got)
@@ -211,7 +211,7 @@ func TestNothingFollowsAParkedStreamOnItsConnection(t *testing.T) {
 		}
 		f.g.CloseStreams()
 		eventually(t, "it is taken out", f.parked(0))
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		got, _ := io.ReadAll(c.body) // what was not read may reset the connection
 		if left, err := io.ReadAll(c.in); errors.Is(err, os.ErrDeadlineExceeded) || strings.Contains(string(got)+string(left), "HTTP/1.1") {
 			t.Errorf("%s: after the stream came %q, %v; want the end of the connection", when, left, err)

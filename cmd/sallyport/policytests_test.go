@@ -45,7 +45,7 @@ func TestPolicyTestWatches(t *testing.T) {
 	}
 	write("authz.rego", "package mcp.authz\n\nallow if true\n")
 	write("authz_test.yaml", "cases:\n- {name: one, role: r, tool: s.t, allow: false}\n")
-	ctx, end := context.WithTimeout(t.Context(), time.Minute)
+	ctx, end := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer end()
 	var out shared
 	code := make(chan int)

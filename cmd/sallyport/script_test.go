@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 //	ready ADDRESS        wait until /readyz of that address answers 200
 //	get URL              GET; the status line and the body are the standard output
 //	says URL TEXT        GET it until TEXT is in what it answers
-//	holds FILE TEXT      wait until a file has TEXT in it
+//	holds FILE TEXT [N]  wait until a file has TEXT in it, N times at least
 //	cosign NOTE OUT KEY  sign a checkpoint as a witness does; its key is written to KEY
 //	call URL TOKEN TOOL  call a tool of the gateway; its text is the standard output
 //	agekey FILE NAME     an age identity, and its recipient into a variable
@@ -161,9 +161,14 @@ func says(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func holds(ts *testscript.TestScript, neg bool, args []string) {
+	times := 1
+	if len(args) > 2 {
+		_, err := fmt.Sscan(args[2], &times)
+		ts.Check(err)
+	}
 	must(ts, neg, until(args[1], func() (bool, string) {
 		raw, err := os.ReadFile(ts.MkAbs(args[0]))
-		return err == nil && bytes.Contains(raw, []byte(args[1])), string(raw)
+		return err == nil && bytes.Count(raw, []byte(args[1])) >= times, string(raw)
 	}))
 }
 

@@ -3,7 +3,10 @@ package agent_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -115,7 +118,8 @@ func TestAnAgentSeesItsFolderAndNothingElseOfHOME(t *testing.T) {
 }
 
 func TestWhatAnAgentLeavesOutsideItsFolderIsGone(t *testing.T) {
-	p := newPerson(t, `echo evil >> ~/.bashrc; mkdir -p ~/.config/autostart; echo evil > ~/.config/autostart/x; echo evil > /tmp/left-`+filepath.Base(t.TempDir())+`;
+	left := "/tmp/left-" + rand.Text()
+	p := newPerson(t, `echo evil >> ~/.bashrc; mkdir -p ~/.config/autostart; echo evil > ~/.config/autostart/x; echo evil > `+left+`;
 		echo evil > ~/.claude.json; echo evil > ~/.claude/settings.json; mkdir -p ~/.claude/skills; echo evil > ~/.claude/skills/x; echo mine > result; cat ~/.claude.json`)
 	p.config.Profile = "claude"
 	out, _, err := p.run(t)
@@ -127,8 +131,8 @@ func TestWhatAnAgentLeavesOutsideItsFolderIsGone(t *testing.T) {
 			t.Errorf("%s holds %q, want %q", name, got, want)
 		}
 	}
-	if left, _ := filepath.Glob("/tmp/left-*"); len(left) > 0 {
-		t.Errorf("left: %q", left)
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s was left: %v", left, err)
 	}
 }
 

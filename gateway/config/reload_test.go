@@ -164,7 +164,7 @@ func TestACertificateIsReadAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := &http.Server{Handler: i.Handler(), ReadHeaderTimeout: time.Second, ErrorLog: log.New(io.Discard, "", 0)}
+	served := &http.Server{Handler: i.Handler(), ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = served.Serve(front) }() // ends when it is closed
 	t.Cleanup(func() { _ = served.Close() })
 	address := front.Addr().String()

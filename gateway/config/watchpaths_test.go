@@ -37,7 +37,7 @@ func TestWatchSeesHoweverFilesChange(t *testing.T) {
 			must(os.Symlink("..one", filepath.Join(dir, "..data")))
 			must(os.Symlink("..data/mounted.rego", filepath.Join(dir, "mounted.rego")))
 
-			ctx, end := context.WithTimeout(t.Context(), time.Minute)
+			ctx, end := context.WithTimeout(t.Context(), 3*time.Minute)
 			defer end()
 			changes := make(chan bool)
 			go func() {

@@ -132,7 +132,7 @@ func TestExecEndsWithWhatItHasStarted(t *testing.T) {
 	if got := refused(t, s); !strings.Contains(got, "did not end within 100ms") {
 		t.Error(got)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("took %v", took)
 	}
 }

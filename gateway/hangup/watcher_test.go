@@ -33,7 +33,7 @@ func pair(t *testing.T) (ours, theirs *net.TCPConn) {
 	return a.(*net.TCPConn), c.(*net.TCPConn)
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // told waits for gone and reports whether it was called.
 func told(gone <-chan struct{}) bool {

@@ -31,7 +31,7 @@ func self(t *testing.T, act string) Spec {
 // ends fails unless everybody who held the writing end of a pipe has ended, soon.
 func ends(t *testing.T, r *os.File) {
 	t.Helper()
-	if err := r.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := r.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {

@@ -72,7 +72,7 @@ func runs(t *testing.T, s Spec, script string) ran {
 	go func() { done <- p.Wait() }()
 	select {
 	case err = <-done:
-	case <-time.After(60 * time.Second):
+	case <-time.After(3 * time.Minute):
 		p.Kill()
 		t.Fatalf("the program does not end")
 	}

@@ -203,7 +203,7 @@ func (c *conversation) say(line string) {
 	}
 }
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // hear returns the next line.
 func (c *conversation) hear() string {

@@ -108,7 +108,7 @@ func (f *fake) closed(t *testing.T) {
 	go func() { f.wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("a connection to the upstream is still open")
 	}
 }

@@ -83,7 +83,7 @@ func TestStdioProgramThatIsSlowToAnswerTheProbe(t *testing.T) {
 	t.Parallel() // it waits, most of the time
 	var starts atomic.Int64
 	s := ours(t, "modern only", func(c *StdioConfig) {
-		c.StartTimeout = 3 * time.Second
+		c.StartTimeout = 8 * time.Second
 		quick := c.Start
 		c.Start = func(ctx context.Context, env map[string]string, in, out, err *os.File) (Child, error) {
 			if starts.Add(1) > 1 {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 // ours is a Stdio whose program is this binary.
 func ours(t testing.TB, how string, change func(*StdioConfig)) *Stdio {
 	t.Helper()
-	cfg := StdioConfig{Name: "test", MaxMessage: 100_000, CallTimeout: 20 * time.Second}
+	cfg := StdioConfig{Name: "test", MaxMessage: 100_000, CallTimeout: time.Minute}
 	cfg.Start = func(_ context.Context, env map[string]string, stdin, stdout, stderr *os.File) (Child, error) {
 		return startAs(how, env, stdin, stdout, stderr)
 	}

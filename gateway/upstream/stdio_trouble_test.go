@@ -18,11 +18,23 @@ import (
 // until polls for what a program does in its own time.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
 	}
+}
+
+// untilQuick makes an attempt that has to come within [firstRestart] of what went before, which a busy machine
+// may let pass: then it makes it again.
+func untilQuick(t *testing.T, attempt func() bool, trouble func() string) {
+	t.Helper()
+	for range 5 {
+		if attempt() {
+			return
+		}
+	}
+	t.Errorf("five times: %s", trouble())
 }
 
 // counting makes the starts of a server's program visible.
@@ -40,13 +52,18 @@ func counting(starts *atomic.Int64) func(*StdioConfig) {
 func TestStdioProgramThatFailsAtOnceIsLeftAlone(t *testing.T) {
 	for _, how := range []string{"banner", "exit"} {
 		var starts atomic.Int64
-		s := ours(t, how, counting(&starts))
-		call := legacyPost(who("ann"), "", toolCall("1", "echo", ""))
-		_, one := talk(t.Context(), s, call)
-		_, two := talk(t.Context(), s, call)
-		if one == nil || two == nil || !strings.Contains(two.Error(), "; it is tried again in ") || starts.Load() != 1 {
-			t.Errorf("%s: %d starts\nfirst  %v\nsecond %v; want when it is tried again", how, starts.Load(), one, two)
-		}
+		var s *Stdio
+		var one, two error
+		untilQuick(t, func() bool {
+			starts.Store(0)
+			s = ours(t, how, counting(&starts))
+			call := legacyPost(who("ann"), "", toolCall("1", "echo", ""))
+			_, one = talk(t.Context(), s, call)
+			_, two = talk(t.Context(), s, call)
+			return one != nil && two != nil && strings.Contains(two.Error(), "; it is tried again in ") && starts.Load() == 1
+		}, func() string {
+			return fmt.Sprintf("%s: %d starts\nfirst  %v\nsecond %v; want when it is tried again", how, starts.Load(), one, two)
+		})
 		until(t, "the failure is counted", func() bool { return s.Health().Failures == 1 })
 		if h := s.Health(); h.LastError == nil || !strings.Contains(one.Error(), h.LastError.Error()) || h.Running != 0 {
 			t.Errorf("%s: health %+v; want the failure that callers were told", how, h)
@@ -81,7 +98,7 @@ func TestStdioPauseCountsFromTheFailure(t *testing.T) {
 func TestStdioProgramThatReadsNoMore(t *testing.T) {
 	var log safeBuffer
 	s := ours(t, "legacy", func(c *StdioConfig) {
-		c.CallTimeout, c.Log = 500*time.Millisecond, slog.New(slog.NewTextHandler(&log, nil))
+		c.CallTimeout, c.Log = 2*time.Second, slog.New(slog.NewTextHandler(&log, nil))
 	})
 	if _, err := talk(t.Context(), s, legacyPost(who("ann"), "", toolCall("1", "echo", ""))); err != nil {
 		t.Fatal(err)
@@ -126,7 +143,7 @@ func TestStdioProgramThatHangsIsEnded(t *testing.T) {
 // Calls that take their time, while others are answered or side by side, are no sign of anything.
 func TestStdioSlowCallsEndNothing(t *testing.T) {
 	t.Parallel() // it waits, most of the time
-	s := ours(t, "legacy", func(c *StdioConfig) { c.CallTimeout = time.Second })
+	s := ours(t, "legacy", func(c *StdioConfig) { c.CallTimeout = 3 * time.Second })
 	for range mostSilent {
 		_, slow := talk(t.Context(), s, legacyPost(who("ann"), "", toolCall("1", "hang", "")))
 		_, quick := talk(t.Context(), s, legacyPost(who("ann"), "", toolCall("1", "echo", "")))

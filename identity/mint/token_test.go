@@ -196,7 +196,7 @@ func TestNothingIsGivenWhileTheStoreIsSilent(t *testing.T) {
 	if err := d.store.Close(); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for d.cfg.Grants.Healthy() == nil && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}
