@@ -36,6 +36,8 @@ space := $(subst ,, )
 unit: strace $(CACHE)/clients/.installed ## unit, property and fuzz-seed tests with the race detector
 	AUDIT_STRACE=$(STRACE) go test -race -timeout 20m $(PACKAGES)
 
+APT := apt-get -o Acquire::Retries=3
+
 # strace makes single system calls of the record's writer fail. It comes from the system or, unpacked
 # and not installed, from its Debian package.
 STRACE := $(or $(shell command -v strace),$(CACHE)/strace/strace)
@@ -43,7 +45,7 @@ STRACE := $(or $(shell command -v strace),$(CACHE)/strace/strace)
 strace:
 	@if [ "$$(uname)" = Linux ] && ! [ -x "$(STRACE)" ]; then \
 	  mkdir -p $(CACHE)/strace && cd $(CACHE)/strace; \
-	  apt-get download strace libunwind8 || { apt-get update && apt-get download strace libunwind8; } \
+	  $(APT) download strace libunwind8 || { $(APT) update && $(APT) download strace libunwind8; } \
 	    || { echo "the tests of the record need strace: install it (Debian: apt-get install strace)"; exit 1; }; \
 	  for package in *.deb; do dpkg -x "$$package" .; done; \
 	  printf '#!/bin/sh\nLD_LIBRARY_PATH=$$(echo %s/usr/lib/*-linux-gnu) exec %s/usr/bin/strace "$$@"\n' "$$PWD" "$$PWD" > strace && chmod +x strace; \
@@ -103,7 +105,7 @@ $(COLLECTOR): $(wildcard test/e2e/collector/*)
 # prometheus and promtool are unpacked, and not installed, from their Debian package.
 $(PROMETHEUS):
 	mkdir -p $(CACHE)/prometheus && cd $(CACHE)/prometheus; \
-	  apt-get download prometheus || { apt-get update && apt-get download prometheus; } \
+	  $(APT) download prometheus || { $(APT) update && $(APT) download prometheus; } \
 	    || { echo "the tests of metrics need prometheus and promtool (Debian: package prometheus): put both into $(@D)"; exit 1; }; \
 	  dpkg -x prometheus_*.deb . && touch usr/bin/prometheus
 
@@ -155,7 +157,7 @@ $(VALIDATE):
 
 $(CACHE)/bin/systemd-analyze:
 	mkdir -p $(CACHE)/systemd $(@D) && cd $(CACHE)/systemd; \
-	  apt-get download systemd libsystemd-shared || { apt-get update && apt-get download systemd libsystemd-shared; } \
+	  $(APT) download systemd libsystemd-shared || { $(APT) update && $(APT) download systemd libsystemd-shared; } \
 	    || { echo "the test of the unit needs systemd-analyze: install it (Debian: apt-get install systemd)"; exit 1; }; \
 	  for package in *.deb; do dpkg -x "$$package" .; done; \
 	  printf '#!/bin/sh\nLD_LIBRARY_PATH=%s/usr/lib/x86_64-linux-gnu/systemd exec %s/usr/bin/systemd-analyze "$$@"\n' "$$PWD" "$$PWD" > $@ && chmod +x $@
@@ -239,7 +241,7 @@ NGINX := $(or $(BENCH_NGINX),$(shell PATH="$$PATH:/usr/sbin" command -v nginx),$
 nginx:
 	@if ! [ -x "$(NGINX)" ]; then \
 	  mkdir -p $(CACHE)/nginx && cd $(CACHE)/nginx; \
-	  apt-get download nginx || { apt-get update && apt-get download nginx; } \
+	  $(APT) download nginx || { $(APT) update && $(APT) download nginx; } \
 	    || { echo "make bench needs nginx: install it (Debian: apt-get install nginx), or set BENCH_NGINX to its binary"; exit 1; }; \
 	  dpkg -x nginx_*.deb .; \
 	fi

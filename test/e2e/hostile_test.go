@@ -212,7 +212,8 @@ func TestHostileProofsAreRefusedByTheRealGateway(t *testing.T) {
 				t.Fatal("a proof without a nonce was not told one")
 			}
 			calls := 0
-			for _, h := range identitytest.HostileProofs(t, k, w, nonce, time.Now()) {
+			for i := range identitytest.HostileProofs(t, k, w, nonce, time.Now()) {
+				h := identitytest.HostileProofs(t, k, w, nonce, time.Now())[i] // of now, however long the others took
 				if h.First != "" {
 					if s := g.show(t, id); calls == 0 && s.State != grant.Active {
 						t.Fatalf("one of the proofs before %q has ended the grant", h.Name)

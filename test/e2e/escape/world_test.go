@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	w.open(t)
 	w.begin(t)
 	w.targets["mark"], w.targets["gateway"] = mark, strconv.Itoa(os.Getpid())
-	for what, amount := range map[string]string{"processes": "600", "megabytes": "768", "fill": "64", "descriptors": "1000", "seconds": "2"} {
+	for what, amount := range map[string]string{"processes": "600", "megabytes": "768", "fill": "64", "descriptors": "1000", "seconds": "3"} {
 		w.targets[what] = amount
 	}
 	return w
@@ -198,7 +198,7 @@ func (w *world) sandboxed(t *testing.T, names, entries []string) []report {
 	if err != nil {
 		t.Fatalf("start the sandbox: %v", err)
 	}
-	stop := time.AfterFunc(time.Minute, p.Kill)
+	stop := time.AfterFunc(5*time.Minute, p.Kill)
 	defer stop.Stop()
 	if len(entries) > 0 {
 		var serving sync.WaitGroup
@@ -226,7 +226,7 @@ func (w *world) spec(names []string, proxied bool) sandbox.Spec {
 		Write: []string{w.targets["work"]},
 		Hide:  []string{filepath.Join(w.targets["folder"], "state")},
 		Limits: sandbox.Limits{
-			MemoryBytes: 512 << 20, TmpBytes: 16 << 20, FileBytes: 32 << 20, Processes: 64, Files: 128, CPUSeconds: 1,
+			MemoryBytes: 512 << 20, TmpBytes: 16 << 20, FileBytes: 32 << 20, Processes: 64, Files: 128, CPUSeconds: 2,
 		},
 	}
 }
@@ -291,7 +291,7 @@ func answer(t *testing.T, network, address string) string {
 			}
 			go func() {
 				defer conn.Close()
-				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = conn.SetDeadline(time.Now().Add(time.Minute))
 				if _, err := conn.Read(make([]byte, 512)); err == nil {
 					_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(mark), mark)
 				}

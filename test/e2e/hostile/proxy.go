@@ -68,12 +68,12 @@ func port(address string) string {
 
 // through says raw to the proxy. A tunnel that opens is spoken into; the mark must come back.
 func through(t targets, raw string, plain bool) error {
-	conn, err := net.DialTimeout("tcp", proxyAddress, 2*time.Second)
+	conn, err := net.DialTimeout("tcp", proxyAddress, 20*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(conn, raw); err != nil {
 		return err
 	}

@@ -93,12 +93,12 @@ func socket(family, kind, protocol int) attempt {
 
 // hears connects, says something and waits for the mark.
 func hears(network, address string, t targets) error {
-	conn, err := net.DialTimeout(network, address, 2*time.Second)
+	conn, err := net.DialTimeout(network, address, 5*time.Second)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	if _, err := conn.Write([]byte("hello")); err != nil {
 		return err
 	}
