@@ -26,7 +26,7 @@ func TestAHostileServerGetsNothingOfItsGateway(t *testing.T) {
 	g.appendServer(t, fmt.Sprintf("  hostile:\n    command: %s\n    sandbox: {read: [%s], write: [%s], egress: [\"*.nowhere.example\"]}\n",
 		program, filepath.Join(dir, "folder"), filepath.Join(dir, "work")))
 	g.start(t)
-	g.complete(t)
+	g.shows(t, "hostile")
 	tester := g.token(t, "tester")
 	const version = "2025-06-18" // the era that the hostile server speaks
 	r := g.post(t, tester, `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"`+version+`","capabilities":{},"clientInfo":{"name":"tester","version":"1"}}}`,

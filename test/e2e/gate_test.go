@@ -49,19 +49,18 @@ func startGate(t *testing.T, s setup) *gate {
 	t.Helper()
 	g := newGate(t, s)
 	g.start(t)
-	if len(s.programs) > 0 {
-		g.complete(t)
+	for name := range s.programs {
+		g.shows(t, name)
 	}
 	return g
 }
 
-// complete waits until all servers have shown what they have: a gateway is ready without those that take long
-// to start.
-func (g *gate) complete(t *testing.T) {
+// shows waits until a server has shown what it has: a gateway is ready without those that take long to start.
+func (g *gate) shows(t *testing.T, server string) {
 	t.Helper()
-	eventually(t, "all servers are there", func() error {
+	eventually(t, server+" is there", func() error {
 		_, body, err := get("http://" + g.admin + "/readyz")
-		if err == nil && strings.Contains(body, "is unavailable") {
+		if err == nil && strings.Contains(body, "server "+server+" is unavailable") {
 			err = errors.New(body)
 		}
 		return err
