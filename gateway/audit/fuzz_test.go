@@ -38,15 +38,32 @@ func FuzzVerify(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	lines := bytes.SplitAfter(whole, []byte("\n"))
-	f.Add(whole)
-	f.Add([]byte{})
-	f.Add(bytes.Replace(whole, []byte("ann"), []byte("amn"), 1))
-	f.Add(bytes.Replace(whole, []byte("\n"), []byte("\r\n"), 1))
-	f.Add(bytes.Join([][]byte{lines[1], lines[0], lines[2], lines[3]}, nil))
-	f.Add(bytes.Join([][]byte{whole, lines[3]}, nil))
-	f.Add(whole[:len(whole)-1])
-	f.Fuzz(func(t *testing.T, data []byte) {
+	lines := bytes.Split(bytes.TrimSuffix(whole, []byte("\n")), []byte("\n"))
+	if len(lines) != 4 {
+		f.Fatalf("%d lines", len(lines))
+	}
+	end := uint(len(whole))
+	f.Add("a\nb\nc\nd\n", end, "")
+	f.Add("", uint(0), "")
+	f.Add("a\nb\nc\nd\n", uint(bytes.Index(whole, []byte("ann"))), "amn")
+	f.Add("a\r\nb\nc\nd\n", end, "")
+	f.Add("b\na\nc\nd\n", end, "")
+	f.Add("a\nb\nc\nd\nd\n", end, "")
+	f.Add("a\nb\nc\nd", end, "")
+	// Each process has a record of its own, so the input is what is done to it: its lines are a, b, c and d,
+	// and then text is put over what is at a place.
+	f.Fuzz(func(t *testing.T, form string, at uint, text string) {
+		var data []byte
+		for _, c := range []byte(form) {
+			if 'a' <= c && c <= 'd' {
+				data = append(data, lines[c-'a']...)
+			} else {
+				data = append(data, c)
+			}
+		}
+		at %= uint(len(data)) + 1
+		data = append(data, make([]byte, max(0, int(at)+len(text)-len(data)))...)
+		copy(data[at:], text)
 		if err := os.WriteFile(names[0], data, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -39,26 +39,31 @@ func FuzzPlan(f *testing.F) {
 	f.Add([]byte{3, 0, 6, 7}, []byte{8}, []byte{0}, byte(2))
 	f.Add([]byte{6, 0, 2, 7}, []byte{10}, []byte{0}, byte(3))
 	f.Add([]byte{5, 0, 0, 6}, []byte{20}, []byte{0}, byte(0)) // a way into the folder by a link beside it
+	dir, err := filepath.EvalSymlinks(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, d := range []string{"work/in/bin", "shared", "secret", "gate/own"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			f.Fatal(err)
+		}
+	}
+	for _, p := range []string{"work/in/bin/tool", "shared/tool", "secret/tool", "gate/tool"} {
+		if err := os.WriteFile(filepath.Join(dir, p), []byte("#!"+dir+"/secret/tool\n"), 0o700); err != nil {
+			f.Fatal(err)
+		}
+	}
+	// Where links lie: those of work are what an earlier run of the server may have left.
+	places := []string{"work/a", "work/in/a", "work/in/bin/a", "a", "shared/a", "b", "work/in/b"}
 	f.Fuzz(func(t *testing.T, links, read, write []byte, command byte) {
 		if len(links) > 12 || len(read) > 4 || len(write) > 4 {
 			return
 		}
-		dir, err := filepath.EvalSymlinks(t.TempDir())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range []string{"work/in/bin", "shared", "secret", "gate/own"} {
-			if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+		for _, p := range places { // of the input before
+			if err := os.Remove(filepath.Join(dir, p)); err != nil && !os.IsNotExist(err) {
 				t.Fatal(err)
 			}
 		}
-		for _, p := range []string{"work/in/bin/tool", "shared/tool", "secret/tool", "gate/tool"} {
-			if err := os.WriteFile(filepath.Join(dir, p), []byte("#!"+dir+"/secret/tool\n"), 0o700); err != nil {
-				t.Fatal(err)
-			}
-		}
-		// Where links lie: those of work are what an earlier run of the server may have left.
-		places := []string{"work/a", "work/in/a", "work/in/bin/a", "a", "shared/a", "b", "work/in/b"}
 		targets := []string{"work", "work/in", "work/in/bin", "work/in/bin/tool", "shared", "shared/tool", "secret", "secret/tool", "gate", "gate/own", "a", "a/a", "work/a", "work/in/a", "b/a", "work/in/a/tool", "a/in/a", "b"}
 		paths := append(targets, "a/tool", "b/tool", "b/a/tool", "a/a/tool")
 		for i := 0; i+1 < len(links); i += 2 {

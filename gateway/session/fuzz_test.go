@@ -12,18 +12,31 @@ func FuzzOpen(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	s, err := NewSealer(key, time.Now)
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	s, err := NewSealer(key, func() time.Time { return now })
 	if err != nil {
 		f.Fatal(err)
 	}
 	mine := Binding{Owner: "gr_1\x00ann", Server: "files", Method: "tools/call", Name: "read_file"}
 	good := s.Seal(mine, `{"step":1}`)
-	f.Add(good, "ann", "files")
-	f.Add(good[:len(good)-1], "ann", "files")
-	f.Add(good+"=", "ann", "files")
-	f.Add("", "", "")
-	f.Fuzz(func(t *testing.T, sealed, owner, server string) {
+	end := uint(len(good))
+	f.Add(uint(0), good[:1], "ann", "files") // as it was
+	f.Add(end-1, "", "ann", "files")
+	f.Add(end, "=", "ann", "files")
+	f.Add(uint(0), "", "", "")
+	f.Add(end/2, "A", "gr_1\x00ann", "files")
+	// Each process has a key of its own, so the input is what is done to good: text is put over what is at a
+	// place of it, or good ends there.
+	f.Fuzz(func(t *testing.T, at uint, text, owner, server string) {
+		at %= end + 1
+		sealed := good[:at] + text
+		if text != "" && uint(len(sealed)) < end {
+			sealed += good[len(sealed):]
+		}
 		state, err := s.Open(mine, sealed)
+		if err != nil && sealed == good {
+			t.Fatalf("%q does not open: %v", sealed, err)
+		}
 		if err == nil && (sealed != good || state != `{"step":1}`) {
 			t.Fatalf("%q opens as %q; only %q was sealed", sealed, state, good)
 		}

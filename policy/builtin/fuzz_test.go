@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,18 +20,28 @@ func judgedText(c Check, value string) error {
 
 // A path that is taken is below its root, however it is written.
 func FuzzPathStaysWithin(f *testing.F) {
-	root := f.TempDir()
+	root, err := filepath.EvalSymlinks(f.TempDir())
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := os.Symlink("/", filepath.Join(root, "out")); err != nil {
+		f.Fatal(err)
+	}
 	c := Check{Kind: Path, Within: []string{root}}
-	for _, s := range []string{root + "/a", root + "/../etc/passwd", root, root + "x", "/etc/passwd", root + "/a/./b", "a", root + "//b", root + "/a\x00", root + "/%2e%2e/x", root + "/\\..\\x"} {
+	for _, s := range []string{"ROOT/a", "ROOT/../etc/passwd", "ROOT", "ROOTx", "/etc/passwd", "ROOT/a/./b", "a", "ROOT//b", "ROOT/a\x00", "ROOT/%2e%2e/x", "ROOT/\\..\\x", "ROOT/out/etc", "ROOT/a/out"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, value string) {
+		value = strings.ReplaceAll(value, "ROOT", root) // each process has another
 		if judgedText(c, value) != nil {
 			return
 		}
 		clean := filepath.Clean(value)
 		if clean != root && !strings.HasPrefix(clean, root+"/") {
 			t.Fatalf("%q is taken as below %s, and is %s", value, root, clean)
+		}
+		if real, err := filepath.EvalSymlinks(clean); err == nil && real != root && !strings.HasPrefix(real, root+"/") {
+			t.Fatalf("%q is taken and leads to %s", value, real)
 		}
 		if strings.ContainsAny(value, "\x00\n") {
 			t.Fatalf("%q is taken", value)

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"sallyport/gateway/audit"
@@ -20,7 +21,7 @@ func FuzzCheckProof(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = at.Close() })
-	var lines [][]byte
+	var lines, proofs [][]byte
 	for e, err := range All(dir, Options{}) {
 		if err != nil {
 			f.Fatal(err)
@@ -30,11 +31,24 @@ func FuzzCheckProof(f *testing.F) {
 			f.Fatal(err)
 		}
 		lines = append(lines, e.Raw)
-		f.Add(p.Marshal())
+		proofs = append(proofs, p.Marshal())
+		n := uint(len(proofs) - 1)
+		f.Add(n, n, uint(0), uint(0), []byte{}) // as it was
+		f.Add(n, n, uint(40), uint(41), []byte("x"))
+		index := uint(bytes.Index(p.Marshal(), []byte("\nindex ")) + len("\nindex "))
+		f.Add(n, n, index, index+1, []byte("3"))
+		f.Add(n, uint(0), uint(200), uint(200), []byte{})
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	// Each process has a record of its own, so the input is what is done to its proofs: the first part of
+	// one, text, and the last part of another.
+	f.Fuzz(func(t *testing.T, first, last, to, from uint, text []byte) {
+		one, other := proofs[first%uint(len(proofs))], proofs[last%uint(len(proofs))]
+		data := slices.Concat(one[:to%uint(len(one)+1)], text, other[from%uint(len(other)+1):])
 		p, err := CheckProof(data, key)
 		if err != nil {
+			if bytes.Equal(data, one) {
+				t.Fatalf("%q proves nothing: %v", data, err)
+			}
 			return
 		}
 		if p.Index < 0 || p.Index >= int64(len(lines)) || !bytes.Equal(p.Line, lines[p.Index]) {
