@@ -20,21 +20,34 @@ func TestTargetsAreReadPackageByPackage(t *testing.T) {
 }
 
 func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {
-	failed := errors.New("exit status 1")
+	failed, a := errors.New("exit status 1"), target{"x/a", "FuzzA"}
+	const (
+		ran  = "fuzz: elapsed: 0s, gathering baseline coverage: 0/1 completed\nfuzz: elapsed: 30s, execs: 12 (0/sec), new interesting: 1 (total: 2)\n"
+		late = "--- FAIL: FuzzA (30.12s)\n    context deadline exceeded\nFAIL\nexit status 1\nFAIL\tx/a\t30.142s\n"
+	)
 	for out, want := range map[string]string{
-		"fuzz: elapsed: 30s, execs: 12 (0/sec)\n--- FAIL: FuzzA (30.1s)\n    context deadline exceeded\nFAIL":                           ended,
-		"--- FAIL: FuzzA (1s)\n    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzA/1":                       bad,
-		"--- FAIL: FuzzA (1s)\n    a_test.go:7: wrong\n    Failing input written to testdata/fuzz/FuzzA/1":                              bad,
-		"# x/a\n./a.go:1:1: expected 'package'\nFAIL x/a [build failed]":                                                                bad,
-		"--- FAIL: FuzzA (0.00s)\n    --- FAIL: FuzzA/seed#1 (0.00s)\n        a_test.go:7: wrong":                                       bad,
-		"panic: runtime error: index out of range\ncontext deadline exceeded":                                                           bad,
-		"fuzz: fuzzing process hung or terminated unexpectedly: exit status 2\n    Failing input written to testdata/fuzz/FuzzA/abcdef": bad,
+		ran + late:            ended,
+		ran + late + "FAIL\n": ended,
+		late:                  bad,
+		"fuzz: elapsed: 0s, gathering baseline coverage: 0/1 completed\n" + late:                                                         bad,
+		ran + strings.Replace(late, "    context", "    a_test.go:7: read: context", 1):                                                  bad,
+		ran + strings.Replace(late, "    context", "    failure while testing seed corpus entry: FuzzA/seed#1\n    context", 1):          bad,
+		ran + strings.Replace(late, "    context", "    fuzzing process hung or terminated unexpectedly: exit status 2\n    context", 1): bad,
+		ran + strings.Replace(late, "FuzzA", "FuzzB", 1):                                                                                 bad,
+		ran + late + "panic: close of closed channel\n":                                                                                  bad,
+		ran + strings.Replace(late, "exit status 1", "exit status 2", 1):                                                                 bad,
+		"--- FAIL: FuzzA (1s)\n    context deadline exceeded\n    Failing input written to testdata/fuzz/FuzzA/1":                        bad,
+		"--- FAIL: FuzzA (1s)\n    a_test.go:7: wrong\n    Failing input written to testdata/fuzz/FuzzA/1":                               bad,
+		"# x/a\n./a.go:1:1: expected 'package'\nFAIL x/a [build failed]":                                                                 bad,
+		"--- FAIL: FuzzA (0.00s)\n    --- FAIL: FuzzA/seed#1 (0.00s)\n        a_test.go:7: wrong":                                        bad,
+		"panic: runtime error: index out of range\ncontext deadline exceeded":                                                            bad,
+		"fuzz: fuzzing process hung or terminated unexpectedly: exit status 2\n    Failing input written to testdata/fuzz/FuzzA/abcdef":  bad,
 	} {
-		if got := judge(out, failed); got != want {
+		if got := judge(a, out, failed); got != want {
 			t.Errorf("%q is %s; want %s", out, got, want)
 		}
 	}
-	if judge("context deadline exceeded", nil) != good {
+	if judge(a, ran+late, nil) != good {
 		t.Error("what ended well is not good")
 	}
 }
