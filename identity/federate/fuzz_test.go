@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"os"
 	"path/filepath"
@@ -43,7 +44,8 @@ func FuzzAgreesWithGolangJWT(f *testing.F) {
 	f.Add(header, strings.Replace(body, "1800000300", "01800000300", 1))
 	f.Fuzz(func(t *testing.T, header, claims string) {
 		token := i.sign([]byte(header), []byte(claims))
-		if !strings.Contains(header, i.jwk.Kid) {
+		// What is no JSON or names no such algorithm is refused whoever signs, and RSA takes long.
+		if strings.Contains(header, "S256") && json.Valid([]byte(header)) {
 			token = signRSA(t, private, header, claims)
 		}
 		agree(t, fed, map[string]any{i.jwk.Kid: i.private.Public(), "rsa": &private.PublicKey}, token)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ func run(ctx context.Context, targets []target, each time.Duration, beside int) 
 			verdict := judge(t, out, err)
 			fmt.Printf("%-8s %s %s: %s\n", verdict, t.pkg, t.name, last(out))
 			if verdict == bad {
-				fmt.Println(out)
+				fmt.Println(out + input(ctx, t, out))
 				failed = append(failed, t.pkg+" "+t.name)
 			}
 		})
@@ -144,6 +145,25 @@ func judge(t target, out string, err error) string {
 
 // count is the time that a test took, at the end of a line.
 var count = regexp.MustCompile(`[ \t]\(?[0-9.]+s\)?$`)
+
+// input is the failing input that a run has written, for who sees only what is printed.
+func input(ctx context.Context, t target, out string) string {
+	at := written.FindStringSubmatch(out)
+	if at == nil {
+		return ""
+	}
+	dir, err := output(ctx, "", "go", "list", "-f", "{{.Dir}}", t.pkg)
+	if err != nil {
+		return err.Error()
+	}
+	text, err := os.ReadFile(filepath.Join(dir, at[1]))
+	if err != nil {
+		return err.Error()
+	}
+	return at[1] + ":\n" + string(text)
+}
+
+var written = regexp.MustCompile(`Failing input written to (\S+)`)
 
 // last is the last line that says how far a target came.
 func last(out string) string {

@@ -53,12 +53,12 @@ func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {
 }
 
 // The whole of it, on a package of its own: a target that fails does not keep the others from running, and
-// is named at the end.
+// is named at the end, and its input is printed.
 func TestAFailureIsSaidAndTheRestGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"go.mod": "module scratch\n\ngo 1.26.0\n",
-		"a_test.go": "package scratch\n\nimport \"testing\"\n\nfunc FuzzBad(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) { t.Fatal(\"wrong\") })\n}\n\n" +
+		"a_test.go": "package scratch\n\nimport \"testing\"\n\nfunc FuzzBad(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {\n\t\tif n != 1 {\n\t\t\tt.Fatal(\"wrong\")\n\t\t}\n\t})\n}\n\n" +
 			"func FuzzGood(f *testing.F) {\n\tf.Add(1)\n\tf.Fuzz(func(t *testing.T, n int) {})\n}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -75,7 +75,8 @@ func TestAFailureIsSaidAndTheRestGoesOn(t *testing.T) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
 	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "2 fuzz targets for 1s each, 1 failed\nfailed:\n  scratch FuzzBad\n") || !strings.Contains(string(out), "ok       scratch FuzzGood: execs: ") {
-		t.Errorf("%v\n%s\nwant one named that failed, and the other run", err, out)
+	if err == nil || !strings.Contains(string(out), "2 fuzz targets for 1s each, 1 failed\nfailed:\n  scratch FuzzBad\n") || !strings.Contains(string(out), "ok       scratch FuzzGood: execs: ") ||
+		!strings.Contains(string(out), ":\ngo test fuzz v1\nint(") {
+		t.Errorf("%v\n%s\nwant one named that failed, its input, and the other run", err, out)
 	}
 }
