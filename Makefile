@@ -10,7 +10,7 @@ STATICCHECK := $(CACHE)/bin/staticcheck-v0.8.2
 # outside.
 PACKAGES = $$(go list ./... | grep -vE '/test/(e2e|deploy)$$')
 
-.PHONY: bench-report help build test lint unit mutation fuzz observe e2e e2e-tools test-claude phishing bench demo docs
+.PHONY: bench-report help build test lint unit mutation fuzz fuzz-keep observe e2e e2e-tools test-claude phishing bench demo docs
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,8 +55,12 @@ mutation: ## change the example policies in every small way, and want their own 
 	go test -count=1 -timeout 20m -run '^TestExamples' -v ./test/mutation -all
 
 FUZZTIME ?= 30s
-fuzz: ## run each fuzz target for FUZZTIME (30s), two at once, and say at the end which failed
+fuzz: $(CACHE)/clients/.installed ## run each fuzz target for FUZZTIME (30s), two at once, and say at the end which failed
 	go run ./test/fuzz -time $(FUZZTIME) $(PACKAGES)
+
+# The corpora of testdata/fuzz run as seeds in every `go test`. Look at what it adds before committing it.
+fuzz-keep: ## copy of what `make fuzz` found up to 8 small inputs of each target into its testdata/fuzz
+	go run ./test/fuzz -keep 8 $(PACKAGES)
 
 # What the end-to-end tests run beside the gateway. E2E_REQUIRED makes a missing program a failure.
 CLIENTS := $(CACHE)/clients/.installed
