@@ -23,6 +23,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(uint(0), good[:1], "ann", "files") // as it was
 	f.Add(end-1, "", "ann", "files")
 	f.Add(end, "=", "ann", "files")
+	f.Add(end, "\n", "ann", "files")
 	f.Add(uint(0), "", "", "")
 	f.Add(end/2, "A", "gr_1\x00ann", "files")
 	// Each process has a key of its own, so the input is what is done to good: text is put over what is at a

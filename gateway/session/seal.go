@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -75,7 +76,8 @@ func (s *Sealer) Seal(b Binding, state string) string {
 
 // Open unwraps what Seal made for the same binding, or returns ErrSeal.
 func (s *Sealer) Open(b Binding, sealed string) (string, error) {
-	if len(sealed) < len(sealPrefix) || sealed[:len(sealPrefix)] != sealPrefix {
+	// The decoder skips line ends, and would read one state in many spellings.
+	if len(sealed) < len(sealPrefix) || sealed[:len(sealPrefix)] != sealPrefix || strings.ContainsAny(sealed, "\r\n") {
 		return "", ErrSeal
 	}
 	box, err := base64.RawURLEncoding.Strict().DecodeString(sealed[len(sealPrefix):])
