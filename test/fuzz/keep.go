@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/bits"
 	"os"
 	"os/exec"
@@ -16,11 +17,11 @@ import (
 	"strings"
 )
 
-// What is kept of what fuzzing found, so that a plain `go test` runs it: small files, smallest first, each of
-// which reaches what none before it does. A run of the engine finds hundreds, most of them alike.
+// What is kept of what fuzzing found, so that a plain `go test` runs it: small files, each of which reaches
+// most of what neither a seed nor one before it does. A run of the engine finds hundreds, most of them alike.
 const (
 	maxKept  = 512 // bytes of a file
-	maxTried = 150 // files of a target that are looked at
+	maxTried = 60  // files of a target that are looked at
 )
 
 func keepAll(ctx context.Context, targets []target, most int) error {
@@ -67,56 +68,74 @@ func keep(ctx context.Context, t target, dir, found string, most int) (kept int,
 		return 0, err
 	}
 	profile := filepath.Join(temp, "profile")
-	// reaches runs one seed and says how much it reaches that is not in seen, and adds it.
-	seen := map[string]bool{}
-	reaches := func(name string) (news int, err error) {
-		if _, err := output(ctx, dir, program, "-test.run", "^"+t.name+"$/^"+name+"$", "-test.coverprofile", profile); err != nil {
-			return 0, err
+	// reached runs one seed and says what it reaches.
+	reached := func(seed string) (map[string]bool, error) {
+		if _, err := output(ctx, dir, program, "-test.run", "^"+t.name+"$/^"+seed+"$", "-test.coverprofile", profile); err != nil {
+			return nil, err
 		}
 		text, err := os.ReadFile(profile)
-		if err != nil {
-			return 0, err
-		}
-		for at := range blocks(string(text)) {
-			if !seen[at] {
-				seen[at] = true
-				news++
-			}
-		}
-		return news, nil
+		return blocks(string(text)), err
 	}
 	said, err := output(ctx, dir, program, "-test.v", "-test.run", "^"+t.name+"$")
 	if err != nil {
 		return 0, err
 	}
+	seen := map[string]bool{} // by the seeds that there are
 	for line := range strings.Lines(said) {
 		if _, seed, ok := strings.Cut(strings.TrimSpace(line), "=== RUN   "+t.name+"/"); ok {
-			if _, err := reaches(seed); err != nil {
+			at, err := reached(seed)
+			if err != nil {
 				return 0, err
 			}
+			maps.Copy(seen, at)
 		}
 	}
-	for _, f := range files {
-		if len(there)+kept >= most {
-			break
-		}
+	each := make([]map[string]bool, len(files))
+	for i, f := range files {
 		to := filepath.Join(corpus, f.name)
 		if _, err := os.Lstat(to); err == nil {
-			continue
+			continue // it is among the seeds
 		}
 		if err := os.WriteFile(to, f.text, 0o644); err != nil {
-			return kept, err
+			return 0, err
 		}
-		news, err := reaches(f.name)
-		if err == nil && news > 0 {
-			kept++
-			continue
-		}
+		each[i], err = reached(f.name)
 		if err := errors.Join(err, os.Remove(to)); err != nil {
-			return kept, err
+			return 0, err
 		}
 	}
+	for _, i := range choose(each, seen, most-len(there)) {
+		if err := os.WriteFile(filepath.Join(corpus, files[i].name), files[i].text, 0o644); err != nil {
+			return kept, err
+		}
+		kept++
+	}
 	return kept, nil
+}
+
+// choose says which of each reach most of what is not seen yet: the best first, of equals the first, and at
+// most so many.
+func choose(each []map[string]bool, seen map[string]bool, most int) (chosen []int) {
+	for len(chosen) < most {
+		best, news := 0, 0
+		for i := range each {
+			n := 0
+			for at := range each[i] {
+				if !seen[at] {
+					n++
+				}
+			}
+			if n > news {
+				best, news = i, n
+			}
+		}
+		if news == 0 {
+			break
+		}
+		chosen = append(chosen, best)
+		maps.Copy(seen, each[best])
+	}
+	return chosen
 }
 
 type file struct {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Of what was found the smallest are kept, and of those only what reaches something new; nothing that is
-// large, and never more than the number that was asked for.
+// Of what was found only that is kept which reaches something new, the smaller of two that reach as much;
+// nothing that is large, and never more than the number that was asked for.
 func TestWhatReachesNothingNewIsNotKept(t *testing.T) {
 	dir, found := t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
