@@ -31,7 +31,7 @@ type exchange struct {
 	unbind  context.CancelCauseFunc // ends bound
 	bounds  []grant.Bound           // the policy's, of this call
 	held    *grant.Reservation      // of this call; nil where it costs nothing, or was given back
-	turned  bool                    // it has a place among those of its grant that are read and decided
+	inTurn  bool                    // it has a place among those of its grant that are read and decided
 	leave   func()                  // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
@@ -92,9 +92,21 @@ func (g *Gateway) open(w http.ResponseWriter, r *http.Request, snap *Snapshot) *
 	return x
 }
 
+// done is the end of the handler, and of the exchange but for one that is parked.
+func (x *exchange) done() {
+	x.endTurn()
+	if x.parked {
+		return
+	}
+	if x.leave != nil { // what it has held of its grant
+		x.leave()
+	}
+	x.seen()
+}
+
 // serve is the line.
 func (x *exchange) serve(ctx context.Context) error {
-	x.boundBody()
+	x.setBodyDeadline()
 	x.step(StepEdge)
 	if err := x.edge(); err != nil {
 		return err
@@ -132,18 +144,18 @@ func (x *exchange) serve(ctx context.Context) error {
 	}
 	x.step(StepAuthorize)
 	if call.server == x.g.all {
-		x.yield()
+		x.endTurn()
 		return x.answer(ctx, who, call)
 	}
 	if msg.Method == wire.MethodToolsList && rt.listing != nil {
-		x.yield()
+		x.endTurn()
 		return x.serveTools(ctx, who, call)
 	}
 	permit, err := x.authorize(ctx, who, call)
 	if err != nil {
 		return err
 	}
-	x.yield()
+	x.endTurn()
 	return x.forward(ctx, who, call, permit)
 }
 
@@ -166,10 +178,10 @@ func (x *exchange) authenticate(ctx context.Context) (*identity.Principal, error
 	return who, nil
 }
 
-// boundBody sets the time by which the body must be here. It holds for a body that nobody will read
+// setBodyDeadline sets the time by which the body must be here. It holds for a body that nobody will read
 // as well: the server takes in what is left of it before it answers and before it lets the connection
 // go, so that a refusal would wait for as long as the client likes to send.
-func (x *exchange) boundBody() {
+func (x *exchange) setBodyDeadline() {
 	if x.r.ContentLength != 0 {
 		// One that cannot be set (HTTP/2 in tests) leaves the server's own timeouts.
 		_ = http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(x.snap.Limits.BodyTimeout))
@@ -212,7 +224,7 @@ func (x *exchange) readBody() ([]byte, error) {
 		case int64(len(body)) > limit:
 			return nil, refuse(CodeTooLarge, "the request is larger than %d bytes", limit)
 		case errors.Is(err, io.EOF):
-			_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // of boundBody; what follows may be a stream
+			_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // of setBodyDeadline; what follows may be a stream
 			return body, nil
 		case err != nil:
 			return nil, &Error{Code: CodeMalformed, Public: "the request body did not arrive whole and in time", Err: err}
@@ -242,7 +254,7 @@ func (x *exchange) resolve(who *identity.Principal, msg *wire.Message) (route, e
 		}
 	}
 	if msg.Kind == wire.Response {
-		return rt, x.answered(who, rt)
+		return rt, x.takeAnswer(who, rt)
 	}
 	rt.listing = server.listing(msg.Era)
 	return rt, x.resolveName(who, &rt)
@@ -260,18 +272,18 @@ func (x *exchange) sessionOf(who *identity.Principal, server *Server) (string, e
 	return ids[0], nil
 }
 
-// answered takes a client's answer only to a question that was put to it.
-func (x *exchange) answered(who *identity.Principal, rt route) error {
+// takeAnswer takes a client's answer only to a question that was put to it.
+func (x *exchange) takeAnswer(who *identity.Principal, rt route) error {
 	q, ok := x.g.asked.Take(rt.server.Name, rt.session, who.Key(), string(rt.msg.ID))
 	if !ok {
 		return refuse(CodeMalformed, "the response answers no open question")
 	}
-	return x.answers(q)
+	return x.noteQuestion(q)
 }
 
-// answers notes what a client's answer is about, which is judged like the call that the question
+// noteQuestion notes what a client's answer is about, which is judged like the call that the question
 // came with: what a sink asks for is told to a sink.
-func (x *exchange) answers(q asked) error {
+func (x *exchange) noteQuestion(q asked) error {
 	x.rec.Method, x.rec.Server = q.method, q.about.server.Name
 	if q.about.tool != nil {
 		x.rec.Tool = q.about.tool.Name

@@ -198,7 +198,7 @@ func (x *exchange) answeredAll(who *identity.Principal, rt route) (route, error)
 	if !ok || x.snap.Servers[q.about.server.Name] != q.about.server {
 		return rt, refuse(CodeMalformed, "the response answers no open question")
 	}
-	err := x.answers(q)
+	err := x.noteQuestion(q)
 	if err != nil {
 		return rt, err
 	}

@@ -114,9 +114,8 @@ func New(o Options) (*Gateway, error) {
 	}, nil
 }
 
-// Swap installs a snapshot. Requests whose body is not here yet are decided by it, those that are being
-// decided keep the one they have, and open streams are
-// authorised again, and end where the new policy denies them.
+// Swap installs a snapshot. Requests whose body is not here yet are decided by it; those that are being
+// decided keep the one they have; open streams are authorised again, and end where it denies them.
 func (g *Gateway) Swap(ctx context.Context, s *Snapshot) error {
 	if s == nil || s.Verifier == nil || s.Policy == nil || s.Door == nil || s.PublicURL == "" {
 		return errors.New("a snapshot needs a verifier, a policy, a door and a public URL")

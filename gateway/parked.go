@@ -146,8 +146,9 @@ func (s *ownStream) park(release func()) bool {
 // keepAlive is how often a stream of the endpoint's own says that it is there.
 const keepAlive = 30 * time.Second
 
-// turns divide keepAlive, so that streams which open together do not speak together.
-const turns = int(keepAlive / time.Second)
+// round is keepAlive in seconds. Each parked stream has a second of it at which it speaks, so that those
+// which open together do not speak together.
+const round = int(keepAlive / time.Second)
 
 var keepAliveComment = []byte(":\n\n")
 
@@ -155,24 +156,24 @@ var keepAliveComment = []byte(":\n\n")
 func (s *streams) park(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last = (s.last + 1) % turns
-	st.parked, st.turn = true, s.last
+	s.given = (s.given + 1) % round
+	st.parked, st.second = true, s.given
 	if s.parked++; !s.ticks {
 		s.ticks = true
 		time.AfterFunc(time.Second, s.tick)
 	}
 }
 
-// tick keeps those alive whose turn it is. There is one timer for all, and none while there is nobody.
+// tick keeps those alive whose second it is. There is one timer for all, and none while there is nobody.
 func (s *streams) tick() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ticks = s.parked > 0; !s.ticks {
 		return
 	}
-	s.turn = (s.turn + 1) % turns
+	s.second = (s.second + 1) % round
 	for st := range s.open {
-		if st.parked && st.turn == s.turn {
+		if st.parked && st.second == s.second {
 			go st.alive() // it may wait for a client that does not read
 		}
 	}
@@ -183,16 +184,4 @@ func (st *stream) alive() {
 	if st.out.write(keepAliveComment, true) != nil {
 		st.stop(errClientGone)
 	}
-}
-
-// done is the end of the handler, and of the exchange but for one that is parked.
-func (x *exchange) done() {
-	x.yield()
-	if x.parked {
-		return
-	}
-	if x.leave != nil { // what it has held of its grant
-		x.leave()
-	}
-	x.seen()
 }

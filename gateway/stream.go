@@ -134,7 +134,7 @@ type stream struct {
 	wants  change // of what it is told
 
 	parked bool // it has no handler, and the gateway keeps it alive; guarded by the lock of streams
-	turn   int  // when in each round of keepAlive
+	second int  // of each round of keepAlive at which it is kept alive
 }
 
 func (x *exchange) stream(who *identity.Principal, call checked, out *streamWriter, stop context.CancelCauseFunc) stream {
@@ -151,8 +151,8 @@ type streams struct {
 	byOwner map[string]int
 
 	parked int  // how many are
-	turn   int  // whose turn it is to be kept alive
-	last   int  // the turn of the stream that was parked last
+	second int  // of the round it is
+	given  int  // the second of the stream that was parked last
 	ticks  bool // the timer runs
 }
 

@@ -97,7 +97,7 @@ func (s *streamWriter) chunk(event []byte) error {
 	if len(event) == 0 {
 		return nil // an empty chunk would be the last
 	}
-	s.bound(s.conn)
+	s.setDeadline(s.conn)
 	if _, err := s.conn.Write(fmt.Appendf(nil, "%x\r\n%s\r\n", len(event), event)); err != nil {
 		s.over = true
 		return err
@@ -106,8 +106,8 @@ func (s *streamWriter) chunk(event []byte) error {
 	return nil
 }
 
-// bound sets the time by which a client must have read an event.
-func (s *streamWriter) bound(conn net.Conn) {
+// setDeadline sets the time by which a client must have read an event.
+func (s *streamWriter) setDeadline(conn net.Conn) {
 	s.bounds.Lock()
 	defer s.bounds.Unlock()
 	wait := writeTimeout
@@ -123,7 +123,7 @@ func (s *streamWriter) hurry(conn net.Conn) {
 	s.bounds.Lock()
 	s.ending = true
 	s.bounds.Unlock()
-	s.bound(conn)
+	s.setDeadline(conn)
 }
 
 // close must be called before the handler returns, or at the end of a stream that has outlived it,
@@ -133,7 +133,7 @@ func (s *streamWriter) close() {
 	defer s.mu.Unlock()
 	if s.conn != nil {
 		if !s.over {
-			s.bound(s.conn)
+			s.setDeadline(s.conn)
 			_, _ = s.conn.Write([]byte("0\r\n\r\n")) // whoever has gone needs it no more
 		}
 		_ = s.conn.Close() // nothing is left to be said

@@ -17,15 +17,15 @@ func (x *exchange) turn(ctx context.Context) error {
 	if err != nil {
 		return &Error{Code: CodeMalformed, Public: "the request was cancelled", Err: err}
 	}
-	x.turned = true
-	x.boundBody() // from here on: it may have waited
+	x.inTurn = true
+	x.setBodyDeadline() // from here on: it may have waited
 	return nil
 }
 
-// yield gives the place back.
-func (x *exchange) yield() {
-	if x.turned {
-		x.turned = false
-		x.live.Done()
+// endTurn gives the place back, once; without a place it does nothing.
+func (x *exchange) endTurn() {
+	if x.inTurn {
+		x.inTurn = false
+		x.live.EndTurn()
 	}
 }

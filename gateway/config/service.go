@@ -167,17 +167,17 @@ func (s *Service) route(cfg *Config, issuer *mint.Issuer) http.Handler {
 		case r.URL.Path == "/mcp" || strings.HasPrefix(r.URL.Path, "/mcp/"):
 			s.gateway.ServeHTTP(w, r) // which bounds its bodies itself
 		case strings.HasPrefix(r.URL.Path, "/oauth/"):
-			s.boundBody(w, r)
+			s.setBodyDeadline(w, r)
 			endpoints.ServeHTTP(w, r) // which may bound them closer
 		default:
-			s.boundBody(w, r)
+			s.setBodyDeadline(w, r)
 			documents.ServeHTTP(w, r)
 		}
 	})
 }
 
-// boundBody sets the time by which the body must be here, whether or not somebody reads it.
-func (s *Service) boundBody(w http.ResponseWriter, r *http.Request) {
+// setBodyDeadline sets the time by which the body must be here, whether or not somebody reads it.
+func (s *Service) setBodyDeadline(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.config().Limits.BodyTimeout.Std())) // else the server's own timeouts hold
 	}

@@ -184,7 +184,7 @@ func (l *Live) Narrow() bool { return l == nil || l.narrow }
 const MostTurns = 16
 
 // Turn waits until fewer than MostTurns requests of the grant's tree are being read and decided, and takes
-// one of the places, which Done gives back. It returns ctx's cause where that ends first, and ErrBusy after
+// one of the places, which EndTurn gives back. It returns ctx's cause where that ends first, and ErrBusy after
 // most.
 func (l *Live) Turn(ctx context.Context, most time.Duration) error {
 	select {
@@ -204,8 +204,8 @@ func (l *Live) Turn(ctx context.Context, most time.Duration) error {
 	}
 }
 
-// Done gives a place back that Turn has taken.
-func (l *Live) Done() { <-l.root.turns }
+// EndTurn gives a place back that Turn has taken.
+func (l *Live) EndTurn() { <-l.root.turns }
 
 // Enter notes that a call begins, and refuses where max calls of the grant's tree are under way:
 // children do not multiply what a task may do at once. leave notes the end of the call; it must
