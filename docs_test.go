@@ -39,6 +39,27 @@ func pages(t *testing.T) map[string]string {
 	return out
 }
 
+// Where a page says `name` in `file.go`, the file declares the name.
+func TestNamedPlacesExist(t *testing.T) {
+	named := 0
+	for page, text := range pages(t) {
+		for _, m := range regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`\\s+in\\s+`([\\w./-]+\\.go)`").FindAllStringSubmatch(text, -1) {
+			named++
+			src, err := os.ReadFile(m[2])
+			if err != nil {
+				t.Errorf("%s names %s: %v", page, m[2], err)
+				continue
+			}
+			if !regexp.MustCompile(`(?m)^(func|type|var|const) (\([^)]*\) )?` + m[1] + `\b`).Match(src) {
+				t.Errorf("%s says that %s is in %s, and it is not", page, m[1], m[2])
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page says where something is")
+	}
+}
+
 // Every test that a page names is there: a claim without its test is only a claim.
 func TestNamedTestsExist(t *testing.T) {
 	declared := map[string]bool{}

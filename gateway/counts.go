@@ -2,7 +2,7 @@ package gateway
 
 import "sync/atomic"
 
-// Counts are what has happened since the start that changed nothing, for who rolls a policy out.
+// Counts are what has been counted since the start, for metrics and for who rolls a policy out.
 type Counts struct {
 	Decisions         int64 // of policies, about calls
 	DecisionsCached   int64 // of these, found in the cache

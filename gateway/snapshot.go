@@ -96,8 +96,9 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// Snapshot is everything the operator has said, at one moment. It is immutable; a request
-// loads it once and keeps it. A reload is another Snapshot.
+// Snapshot is everything the operator has said, at one moment. It is immutable; a reload is
+// another Snapshot. A request begins with the newest, takes the newest again once its body is here, and
+// keeps that to its end.
 type Snapshot struct {
 	Verifier  Verifier
 	Policy    Decider
