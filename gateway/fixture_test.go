@@ -15,6 +15,7 @@ import (
 
 	"sallyport/gateway/audit"
 	"sallyport/gateway/guard"
+	"sallyport/gateway/guard/secrets"
 	"sallyport/gateway/rules"
 	"sallyport/gateway/wire"
 	"sallyport/identity/identitytest"
@@ -231,6 +232,17 @@ func (f *fixture) swap() {
 	if err := f.g.Swap(context.Background(), f.snap); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// scan lets the gateway look for secrets on their way to sinks and into the record.
+func (f *fixture) scan(o secrets.Options) {
+	f.t.Helper()
+	scanner, err := secrets.New(o)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.snap.Secrets = scanner
+	f.swap()
 }
 
 func mustPolicy(t testing.TB, src string) *policy.Generation {

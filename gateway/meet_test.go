@@ -129,12 +129,8 @@ func TestBoundsOfThePolicyAreHeldBeforeTheCall(t *testing.T) {
 
 func TestACanaryIsNotToldToASink(t *testing.T) {
 	f := labelled(t)
-	scanner, err := secrets.New(secrets.Options{Markers: []secrets.Marker{{Name: "canary 1", Value: "marker-in-the-drawer"}}, NoRules: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.snap.Secrets, f.snap.Canaries = scanner, true
-	f.swap()
+	f.snap.Canaries = true
+	f.scan(secrets.Options{Markers: []secrets.Marker{{Name: "canary 1", Value: "marker-in-the-drawer"}}, NoRules: true})
 	got := toolText(f.post(f.reader, legacyCall("ask", `{"q":"marker-in-the-drawer"}`)).Body.String())
 	if want := "Denied: the call holds what looks like a secret (canary 1)"; !strings.HasPrefix(got, want) || strings.Contains(got, "drawer") {
 		t.Errorf("%s; want %s", got, want)
@@ -157,12 +153,7 @@ func TestTheGatewaysOwnCredentialIsNotToldToASink(t *testing.T) {
 // A key that is known by its form is refused in the arguments of a sink, and goes to others.
 func TestASecretIsNotToldToASink(t *testing.T) {
 	f := labelled(t)
-	scanner, err := secrets.New(secrets.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.snap.Secrets = scanner
-	f.swap()
+	f.scan(secrets.Options{})
 	const key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 	got := toolText(f.post(f.reader, legacyCall("ask", `{"q":"`+key+`"}`)).Body.String())
 	if want := "Denied: the call holds what looks like a secret (github-pat)"; !strings.HasPrefix(got, want) || strings.Contains(got, key) {
@@ -176,12 +167,7 @@ func TestASecretIsNotToldToASink(t *testing.T) {
 // The record keeps arguments where a policy says so, and no secret with them.
 func TestTheRecordKeepsNoSecretOfArguments(t *testing.T) {
 	f := obliged(t, `{"type": "record_arguments"}`)
-	scanner, err := secrets.New(secrets.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.snap.Secrets = scanner
-	f.swap()
+	f.scan(secrets.Options{})
 	f.post(f.reader, legacyCall("read_file", `{"path":"/srv/ghp_`+"a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"+`"}`))
 	if got, want := string(f.rec.last().Arguments), `{"path":"/srv/[redacted: github-pat]"}`; got != want {
 		t.Errorf("recorded %s; want %s", got, want)

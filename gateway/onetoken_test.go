@@ -24,12 +24,7 @@ import (
 // that the schema does not bind, the trace state, the last event.
 func TestASecretIsNotToldToASinkInAHeader(t *testing.T) {
 	f := labelled(t)
-	scanner, err := secrets.New(secrets.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.snap.Secrets = scanner
-	f.swap()
+	f.scan(secrets.Options{})
 	const key = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
 	for _, more := range [][]string{
 		{"Mcp-Param-Note", key},
