@@ -137,28 +137,32 @@ func steadyDir(dir string) (list []fs.FileInfo, err error) {
 	return nil, fmt.Errorf("%s does not come to rest", dir)
 }
 
-// open reads the segment's lines, compressed or not. One that was compressed since it was listed
-// is found as well.
-func (s segment) open() (io.ReadCloser, error) {
-	f, err := os.Open(s.path)
-	if errors.Is(err, fs.ErrNotExist) && !s.packed {
-		if g, e := os.Open(s.path + packedSuffix); e == nil {
-			f, err, s.packed = g, nil, true
+func (s segment) open() (io.ReadCloser, error) { return OpenSegment(s.path, s.packed) }
+
+// OpenSegment opens a segment of a log to be read from its first line; packed says that it is compressed.
+// A plain one that was compressed since it was listed is found under its other name. The error wraps
+// fs.ErrNotExist where the segment has neither.
+func OpenSegment(path string, packed bool) (io.ReadCloser, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) && !packed {
+		if g, e := os.Open(path + packedSuffix); e == nil {
+			f, err, packed = g, nil, true
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read audit segment: %w", err)
 	}
-	if !s.packed {
+	if !packed {
 		return f, nil
 	}
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("read audit segment %s: %w", s.name, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("read audit segment %s: %w", filepath.Base(path), err), f.Close())
 	}
 	return unpacked{z, f}, nil
 }
 
+// unpacked is a compressed segment that is read.
 type unpacked struct {
 	*gzip.Reader
 	f *os.File

@@ -2,16 +2,15 @@ package reader
 
 import (
 	"cmp"
-	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"sallyport/gateway/audit"
 )
 
 // Endings of a segment's name behind the number of its first record.
@@ -72,31 +71,7 @@ func parse(name string) (segment, bool) {
 	return s, err == nil
 }
 
-// open opens the segment to be read from its first line. A segment that was compressed since it
-// was listed is found under its other name.
+// open opens the segment to be read from its first line.
 func (s segment) open() (io.ReadCloser, error) {
-	f, err := os.Open(filepath.Join(s.dir, s.name))
-	if errors.Is(err, fs.ErrNotExist) && !s.packed {
-		s.packed = true
-		f, err = os.Open(filepath.Join(s.dir, strings.TrimSuffix(s.name, plainSuffix)+packedSuffix))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open a segment of the record: %w", err)
-	}
-	if !s.packed {
-		return f, nil
-	}
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open %s: %w", s.name, err), f.Close())
-	}
-	return unpacked{z, f}, nil
+	return audit.OpenSegment(filepath.Join(s.dir, s.name), s.packed)
 }
-
-// unpacked is a compressed segment that is read.
-type unpacked struct {
-	io.Reader
-	file *os.File
-}
-
-func (u unpacked) Close() error { return u.file.Close() }
