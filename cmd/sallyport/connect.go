@@ -45,6 +45,19 @@ type connectFlags struct {
 	plainHTTP    bool
 }
 
+// shared are the flags of `connect` and `run`: the grant that is asked for, and with whose word.
+func (f *connectFlags) shared(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringArrayVar(&f.roles, "role", nil, "`ROLE` of the grant; may be given again; default: all that you may have")
+	fl.StringArrayVar(&f.tools, "tools", nil, "`PATTERN` server.tool of the grant; may be given again; default: whatever the roles may use")
+	fl.StringVar(&f.task, "task", "", "`TASK` that the grant is for")
+	fl.DurationVar(&f.ttl, "ttl", 0, "life of the grant, up to 24h (default 1h)")
+	fl.Int64Var(&f.maxCalls, "max-calls", 0, "most tool calls of the grant (default: not counted)")
+	fl.StringArrayVar(&f.measure, "measure", nil, "`GLOB` of the agent's own files, whose digest goes into each token; may be given again")
+	fl.StringVar(&f.client, "client", "", "`ID` of the client whose key it is, with --from key:FILE")
+	fl.StringVar(&f.ca, "ca", "", "`FILE` with the authorities that may vouch for the gateway, PEM; default: the system's")
+}
+
 func (a *app) newConnect() *cobra.Command {
 	f := &connectFlags{as: "connect"}
 	cmd := &cobra.Command{Use: "connect URL", Short: "Carry an MCP client to the gateway, with a key and short tokens", Args: cobra.ExactArgs(1),
@@ -60,20 +73,13 @@ func (a *app) newConnect() *cobra.Command {
 			"  key:FILE       the signing key of a client (--client), as JWK or PEM\n\n" +
 			"Below `sallyport run` it is a pipe to the grant that `run` made.\n\n" +
 			"Exits 3 once the grant has ended, and 1 where URL is no gateway."}
+	f.shared(cmd)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.roles, "role", nil, "`ROLE` of the grant; may be given again; default: all that you may have")
-	fl.StringArrayVar(&f.tools, "tools", nil, "`PATTERN` server.tool of the grant; may be given again; default: whatever the roles may use")
-	fl.StringVar(&f.task, "task", "", "`TASK` that the grant is for")
-	fl.DurationVar(&f.ttl, "ttl", 0, "life of the grant, up to 24h (default 1h)")
-	fl.Int64Var(&f.maxCalls, "max-calls", 0, "most tool calls of the grant (default: not counted)")
 	fl.StringVar(&f.grant, "grant", a.env[envGrant], "`ID` of a grant that is there, instead of a new one (SALLYPORT_GRANT)")
 	fl.StringVar(&f.from, "from", "socket", "`SOURCE` of tokens, see above")
-	fl.StringVar(&f.client, "client", "", "`ID` of the client whose key it is, with --from key:FILE")
-	fl.StringArrayVar(&f.measure, "measure", nil, "`GLOB` of the agent's own files, whose digest goes into each token; may be given again")
 	fl.StringVar(&f.listen, "listen", "", "unix:`PATH` of a socket to carry clients from, instead of standard input")
 	fl.StringVar(&f.cert, "cert", "", "`FILE` with a client certificate to show, PEM")
 	fl.StringVar(&f.key, "key", "", "`FILE` with its key, PEM")
-	fl.StringVar(&f.ca, "ca", "", "`FILE` with the authorities that may vouch for the gateway, PEM; default: the system's")
 	fl.BoolVar(&f.plainHTTP, "plain-http", false, "allow http:// to another machine, where something else protects the way")
 	logs := a.logFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

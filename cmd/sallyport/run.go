@@ -52,17 +52,10 @@ func (a *app) newRun() *cobra.Command {
 			"what its profile names; it reaches the gateway and the hosts of --allow. --sandbox=claude is\n" +
 			"the profile of Claude Code. What it tries in vain is logged.\n\n" +
 			"Exits as CMD does."}
+	f.shared(cmd)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.roles, "role", nil, "`ROLE` of the grant; may be given again; default: all that you may have")
-	fl.StringArrayVar(&f.tools, "tools", nil, "`PATTERN` server.tool of the grant; may be given again; default: whatever the roles may use")
-	fl.StringVar(&f.task, "task", "", "`TASK` that the grant is for")
-	fl.DurationVar(&f.ttl, "ttl", 0, "life of the grant, up to 24h (default 1h)")
-	fl.Int64Var(&f.maxCalls, "max-calls", 0, "most tool calls of the grant (default: not counted)")
-	fl.StringArrayVar(&f.measure, "measure", nil, "`GLOB` of the agent's own files, whose digest goes into each token; may be given again")
 	fl.StringVar(&f.from, "from", "socket", "`SOURCE` of tokens, as of connect")
-	fl.StringVar(&f.client, "client", "", "`ID` of the client whose key it is, with --from key:FILE")
 	fl.StringVar(&f.url, "url", "", "`URL` of the gateway's /mcp; default: what the gateway at the socket says")
-	fl.StringVar(&f.ca, "ca", "", "`FILE` with the authorities that may vouch for the gateway, PEM; default: the system's")
 	fl.StringVar(&f.logFile, "log", "", "`FILE` to log to; default: standard error, or a file where that is a terminal")
 	fl.StringVar(&f.box, "sandbox", "", "run CMD in a box, of a `PROFILE`: "+plainBox+" or "+strings.Join(agent.Profiles(), ", "))
 	fl.Lookup("sandbox").NoOptDefVal = plainBox
