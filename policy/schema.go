@@ -13,9 +13,7 @@ import (
 //go:embed input.schema.json
 var inputSchema []byte
 
-// InputSchema returns the JSON Schema of `input`, by which policies are type-checked.
-func InputSchema() []byte { return append([]byte(nil), inputSchema...) }
-
+// schemas are the JSON Schema of `input`, by which policies are type-checked.
 func schemas() (*ast.SchemaSet, error) {
 	var doc any
 	if err := json.Unmarshal(inputSchema, &doc); err != nil {

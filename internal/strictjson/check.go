@@ -51,23 +51,6 @@ func (e *Error) Unwrap() error { return ErrStrict }
 // but white space around it. The error is an [*Error].
 func Check(data []byte, lim Limits) error { return CheckSpans(data, lim, nil, nil) }
 
-// CheckKeys is [Check] that also refuses, at every depth, a member name that folds to one of
-// keys without being it.
-func CheckKeys(data []byte, lim Limits, keys *KeySet) error {
-	return CheckSpans(data, lim, NewScope(keys, nil), nil)
-}
-
-// CheckMessage is [CheckKeys] for a JSON-RPC message: the names below params.arguments, below
-// result.structuredContent and below the members of params._meta and result._meta are the
-// sender's own and free.
-func CheckMessage(data []byte, lim Limits, keys *KeySet) error {
-	meta := Only(keys, nil)
-	return CheckSpans(data, lim, NewScope(keys, map[string]*Scope{
-		"params": NewScope(keys, map[string]*Scope{"arguments": nil, "_meta": meta}),
-		"result": NewScope(keys, map[string]*Scope{"structuredContent": nil, "_meta": meta}),
-	}), nil)
-}
-
 // CheckScope is [Check] that also applies the name rules of scope, in the same pass.
 func CheckScope(data []byte, lim Limits, scope *Scope) error {
 	return CheckSpans(data, lim, scope, nil)

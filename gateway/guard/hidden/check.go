@@ -19,16 +19,6 @@ func Check(s string) error {
 	return nil
 }
 
-// CheckLine is [Check] for what must be one line: tabs and line ends are named too.
-func CheckLine(s string) error {
-	for i, r := range s {
-		if r == '\n' || r == '\t' || r == '\r' {
-			return fmt.Errorf("%s at byte %d", Name(r), i)
-		}
-	}
-	return Check(s)
-}
-
 // unshown holds for what a text may hold and a name may not: separators of lines, and what is
 // not assigned.
 func unshown(r rune) bool {

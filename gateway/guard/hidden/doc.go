@@ -2,7 +2,7 @@
 // does: control and format characters, whole terminal control sequences, tags, private use,
 // variation selectors and joiners where no script or emoji needs them.
 //
-// [Strip] takes them out of texts, [Check] and [CheckLine] name the first one in a name or a
+// [Strip] takes them out of texts, [Check] names the first one in a name or a
 // description, [Skeleton] folds look-alikes together. The package judges characters and
 // nothing else: what visible words say is not its business.
 //

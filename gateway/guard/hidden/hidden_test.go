@@ -99,9 +99,6 @@ func TestCheckSaysWhichAndWhere(t *testing.T) {
 	if err := Check("one\n\ttwo"); err != nil {
 		t.Errorf("Check of two lines: %v", err)
 	}
-	if err := CheckLine("one\ntwo"); err == nil || err.Error() != "U+000A LINE FEED at byte 3" {
-		t.Errorf("CheckLine of two lines: %v", err)
-	}
 }
 
 // odd draws texts in which hidden characters meet those that need some of them.
