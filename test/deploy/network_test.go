@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -48,6 +49,13 @@ func (p *peer) UnmarshalYAML(n *yaml.Node) error {
 	err := n.Decode(&v)
 	p.PodSelector, p.NamespaceSelector = v.Pod, v.Namespace
 	return err
+}
+
+// manifests are the objects of a plain manifest: the chart's (TestPlainManifestsAreTheChart), and there
+// without helm.
+func manifests(t *testing.T, form string) []object {
+	t.Helper()
+	return objects(t, read(t, filepath.Join(examples, "kubernetes", form+".yaml")))
 }
 
 func objects(t *testing.T, text string) []object {
@@ -125,7 +133,7 @@ func open(all []object, direction string, at, other pod, port int) bool {
 // thing that can speak to a server. The selectors and ports of the rendered policies are asked as a
 // network plug-in would; that yours asks them at all only a try in the cluster can show.
 func TestServersAreReachedByTheGatewayAlone(t *testing.T) {
-	all := objects(t, rendered(t, "gateway"))
+	all := manifests(t, "gateway")
 	gateway := pod{"gateway", "sallyport", map[string]string{"app.kubernetes.io/name": "sallyport", "app.kubernetes.io/instance": "sallyport"}}
 	agent := pod{"agent", "agents", map[string]string{"sallyport/role": "agent"}}
 	here := pod{"agent here", "sallyport", map[string]string{"sallyport/role": "agent"}}
@@ -162,7 +170,7 @@ func TestServersAreReachedByTheGatewayAlone(t *testing.T) {
 // Of a pod that holds server and gateway only the gateway's port is open: not the server's, wherever it
 // listens.
 func TestSidecarsServerHasNoOtherDoor(t *testing.T) {
-	all := objects(t, rendered(t, "sidecar"))
+	all := manifests(t, "sidecar")
 	both := pod{"pod", "sallyport", map[string]string{"app.kubernetes.io/name": "sallyport", "app.kubernetes.io/instance": "sallyport"}}
 	agent := pod{"agent", "sallyport", map[string]string{"sallyport/role": "agent"}}
 	for port, want := range map[int]bool{8080: true, 8081: false, 9000: false} {

@@ -14,7 +14,8 @@ type podSpec struct {
 		RunAsUser      int                   `yaml:"runAsUser"`
 		SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
 	} `yaml:"securityContext"`
-	Containers []struct {
+	InitContainers []struct{ Name string } `yaml:"initContainers"`
+	Containers     []struct {
 		Name            string
 		Image           string
 		ReadinessProbe  *probe `yaml:"readinessProbe"`
@@ -37,9 +38,12 @@ type probe struct {
 // Every container of both forms, the server's beside the gateway too, has a root that it cannot write,
 // no capability and no user of root's.
 func TestContainersHaveNoRights(t *testing.T) {
-	for _, form := range forms {
+	for form, containers := range map[string]int{"gateway": 1, "sidecar": 2} {
 		t.Run(form, func(t *testing.T) {
 			spec, n := workload(t, form)
+			if len(spec.Containers) != containers || len(spec.InitContainers) > 0 {
+				t.Errorf("%d containers and %d before them; %d and none are looked at", len(spec.Containers), len(spec.InitContainers), containers)
+			}
 			if spec.AutomountServiceAccountToken == nil || *spec.AutomountServiceAccountToken {
 				t.Error("the pod has a token of the API server, which nothing in it needs")
 			}
@@ -80,7 +84,7 @@ func TestProbesAskTheRightPages(t *testing.T) {
 
 func workload(t *testing.T, form string) (podSpec, int) {
 	t.Helper()
-	for _, o := range objects(t, rendered(t, form)) {
+	for _, o := range manifests(t, form) {
 		if o.Kind == "StatefulSet" {
 			return o.Spec.Template.Spec, o.Spec.Replicas
 		}
