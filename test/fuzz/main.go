@@ -52,6 +52,9 @@ func run(ctx context.Context, targets []target, each time.Duration, beside int) 
 	free := make(chan struct{}, beside)
 	for _, t := range targets {
 		free <- struct{}{}
+		if ctx.Err() != nil {
+			break // interrupted: the rest would all be called failed
+		}
 		all.Go(func() {
 			defer func() { <-free }()
 			out, err := fuzz(ctx, t, each)
