@@ -87,12 +87,16 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		}
 		checks = append(checks, c)
 	}
+	socket, runs := examineSocket(ctx, cfg)
 	keys, err := cfg.OpenKeys()
 	text := cfg.State
 	if err == nil {
 		text = fmt.Sprintf("%s, %d signing keys", cfg.State, len(keys.List()))
+		if !runs { // else it has all of it open already
+			err = cfg.CheckState(ctx)
+		}
 	}
-	add("state", text, err)
+	add("state", text, oneLine(err))
 	policies, notes := a.examinePolicies(ctx, cfg)
 	checks = append(checks, policies...)
 	checks = append(checks, examineRollout(ctx, cfg)...)
@@ -123,17 +127,21 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		add("sandbox", "this machine has all that it needs", sandbox.Check().Missing())
 	}
 	if n := len(cfg.Identity.Federation); n > 0 {
-		err := cfg.ProbeIssuers(ctx)
-		if err != nil {
-			err = errors.New(strings.Join(strings.Split(err.Error(), "\n"), "; "))
-		}
-		add("outside identities", fmt.Sprintf("%d rules, and the keys of each can be read", n), err)
+		add("outside identities", fmt.Sprintf("%d rules, and the keys of each can be read", n), oneLine(cfg.ProbeIssuers(ctx)))
 	}
-	if c, runs := examineSocket(ctx, cfg); runs {
-		checks = append(checks, c)
+	if runs {
+		checks = append(checks, socket)
 	}
 	checks = append(checks, examineMachine(cfg)...)
-	return append(checks, a.examineAddresses(ctx, cfg)...)
+	return append(checks, examineAddresses(ctx, cfg, runs)...)
+}
+
+// oneLine puts joined errors behind each other.
+func oneLine(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.Join(strings.Split(err.Error(), "\n"), "; "))
 }
 
 // examineSocket asks a gateway that runs what this user may ask for. runs is false where none does.
@@ -150,26 +158,41 @@ func examineSocket(ctx context.Context, cfg *config.Config) (c check, runs bool)
 	return check{"socket", true, fmt.Sprintf("%s, where %s may ask for %s", cfg.Socket(), me.User, strings.Join(me.Roles, ", "))}, true
 }
 
-// examineAddresses looks whether the addresses are free, or ours already.
-func (a *app) examineAddresses(ctx context.Context, cfg *config.Config) []check {
-	ln, err := listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN")
-	if err == nil {
-		_ = ln.Close() // it was only to see whether it is free
-		return []check{{"address", true, cfg.Listen + " is free; start the gateway with `sallyport serve`"}}
+// examineAddresses looks whether the addresses are free, or those of the gateway of this state, which runs.
+func examineAddresses(ctx context.Context, cfg *config.Config, runs bool) []check {
+	checks := []check{examineAddress(ctx, cfg, runs)}
+	if runs || !cfg.HasAdmin() {
+		return checks
 	}
-	if !cfg.HasAdmin() {
-		return []check{{"address", false, err.Error()}}
+	if ln, err := listen(ctx, cfg.Admin.Listen, "admin.listen", "SALLYPORT_ADMIN_LISTEN"); err != nil {
+		checks = append(checks, check{"address", false, err.Error()})
+	} else {
+		_ = ln.Close() // it was only to see whether it is free
+	}
+	return checks
+}
+
+func examineAddress(ctx context.Context, cfg *config.Config, runs bool) check {
+	ln, err := listen(ctx, cfg.Listen, "listen", "SALLYPORT_LISTEN")
+	switch {
+	case err == nil:
+		_ = ln.Close() // it was only to see whether it is free
+		return check{"address", true, cfg.Listen + " is free; start the gateway with `sallyport serve`"}
+	case !runs:
+		return check{"address", false, err.Error()} // of whoever it is, it is not the gateway of this state
+	case !cfg.HasAdmin():
+		return check{"address", true, cfg.Listen + " is taken, and a gateway runs with this state"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	status, failed := get(ctx, "http://"+cfg.Admin.Listen+"/readyz")
 	switch {
 	case failed != nil:
-		return []check{{"address", false, err.Error()}}
+		return check{"address", false, fmt.Sprintf("a gateway runs with this state, and %s does not say whether it is ready: %v", cfg.Admin.Listen, failed)}
 	case status == http.StatusOK:
-		return []check{{"address", true, cfg.Listen + " is taken, and a gateway at " + cfg.Admin.Listen + " says that it is ready"}}
+		return check{"address", true, cfg.Listen + " is taken, and a gateway at " + cfg.Admin.Listen + " says that it is ready"}
 	}
-	return []check{{"address", false, "a gateway runs and is not ready; see http://" + cfg.Admin.Listen + "/readyz"}}
+	return check{"address", false, "a gateway runs and is not ready; see http://" + cfg.Admin.Listen + "/readyz"}
 }
 
 func get(ctx context.Context, url string) (int, error) {

@@ -140,6 +140,21 @@ func dirVerifier(dir string) (note.Verifier, error) {
 	return key, nil
 }
 
+// CheckKeys says what is wrong with the keys of the record in dir. Of one that has not begun nothing is:
+// they are made with it.
+func CheckKeys(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, newestName)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	_, _, err := checkpointSigner(dir)
+	digest := keyPath(dir)
+	if _, missing := os.Stat(digest); errors.Is(missing, fs.ErrNotExist) {
+		return errors.Join(err, fmt.Errorf("%s is missing: put it back, or no arguments can be held against the digests that are on record", digest))
+	}
+	_, bad := digestKey(digest)
+	return errors.Join(err, bad)
+}
+
 // checkpointSigner reads the key that signs, or makes it for a log that has no checkpoint.
 func checkpointSigner(dir string) (note.Signer, note.Verifier, error) {
 	path := CheckpointKey(dir)

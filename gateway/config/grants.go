@@ -126,6 +126,22 @@ func (c *Config) OpenAuthority(ctx context.Context, log *slog.Logger) (*Authorit
 	return &Authority{Authority: made, grants: g}, nil
 }
 
+// CheckState opens what a gateway opens at its start, closes it, and says what would keep one from starting
+// or has been lost. It is for a state that no gateway has open.
+func (c *Config) CheckState(ctx context.Context) error {
+	_, err := c.requestStateKey()
+	err = errors.Join(err, audit.CheckKeys(filepath.Join(c.State, logDir)))
+	store, open := grant.OpenBolt(filepath.Join(c.State, grantsFile), grant.BoltOptions{})
+	if open != nil {
+		return errors.Join(err, open)
+	}
+	registry, open := grant.NewRegistry(ctx, store, grant.Options{})
+	if open == nil {
+		registry.Close()
+	}
+	return errors.Join(err, open, store.Close())
+}
+
 // record is an act as a line of the record.
 func record(a mint.Act) *audit.Record {
 	return &audit.Record{Method: a.Method, Decision: "allow", Code: "ok", Subject: a.Subject, Client: a.Client, Grant: a.Grant,

@@ -72,6 +72,9 @@ func OpenBolt(path string, o BoltOptions) (*Bolt, error) {
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("open grants: another process holds %s: a server that runs with this state directory, or a command that is not done; ask it, or end it and try again", path)
 	}
+	if errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
+		return nil, fmt.Errorf("open grants %s: %w: bring it back from a backup, or move it aside; then no grant is left, and each must be asked for again", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open grants %s: %w", path, err)
 	}
