@@ -48,7 +48,7 @@ type connectFlags struct {
 // shared are the flags of `connect` and `run`: the grant that is asked for, and with whose word.
 func (f *connectFlags) shared(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringArrayVar(&f.roles, "role", nil, "`ROLE` of the grant; may be given again; default: all that you may have")
+	fl.StringArrayVar(&f.roles, "role", nil, "`ROLE` of the grant; may be given again; default: all that the configuration gives you; an operator, who may have any, must name one")
 	fl.StringArrayVar(&f.tools, "tools", nil, "`PATTERN` server.tool of the grant; may be given again; default: whatever the roles may use")
 	fl.StringVar(&f.task, "task", "", "`TASK` that the grant is for")
 	fl.DurationVar(&f.ttl, "ttl", 0, "life of the grant, up to 24h (default 1h)")
@@ -62,7 +62,7 @@ func (a *app) newConnect() *cobra.Command {
 	f := &connectFlags{as: "connect"}
 	cmd := &cobra.Command{Use: "connect URL", Short: "Carry an MCP client to the gateway, with a key and short tokens", Args: cobra.ExactArgs(1),
 		Long: "A stdio MCP server that carries its client to the gateway at URL (http…/mcp, or …/mcp/SERVER):\n\n" +
-			"  claude mcp add work -- sallyport connect http://127.0.0.1:8080/mcp\n\n" +
+			"  claude mcp add work -- sallyport connect http://127.0.0.1:8080/mcp --role reader\n\n" +
 			"It asks for a grant, holds the key that its tokens are bound to in memory alone, proves it\n" +
 			"with every request and renews tokens by itself. Its grant is completed when it ends.\n\n" +
 			"Where the grant comes from (--from):\n" +

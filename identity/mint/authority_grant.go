@@ -175,7 +175,10 @@ func (a *Authority) roles(by Asker, asked []string, parent *grant.Grant) ([]stri
 		may, any = parent.Roles, false
 	}
 	if len(asked) == 0 {
-		if len(may) == 0 {
+		switch {
+		case len(may) == 0 && any:
+			return nil, refuse(codeRequest, "a grant needs at least one role, and you may have any; name one (--role)")
+		case len(may) == 0:
 			return nil, refuse(codeRequest, "a grant needs at least one role; name it (--role)")
 		}
 		asked = may

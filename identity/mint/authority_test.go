@@ -73,7 +73,7 @@ func TestGrantIsRefusedInWords(t *testing.T) {
 			`user dev (uid 1000) may not ask for the role "admin", only for roles reader, writer; the operator says who may (identity.local, identity.federation)`},
 		{"nobody", nobody, Ask{Roles: []string{"reader"}}, "access_denied",
 			"user eve (uid 1001) may ask for no role here; the operator says who may (identity.local, identity.federation)"},
-		{"no role", operator(), Ask{}, "invalid_request", "a grant needs at least one role; name it (--role)"},
+		{"no role", operator(), Ask{}, "invalid_request", "a grant needs at least one role, and you may have any; name one (--role)"},
 		{"bad role", operator(), Ask{Roles: []string{"a\n"}}, "invalid_request", "a role holds a control character"},
 		{"zero asker", Asker{}, Ask{}, "invalid_request", "the subject is empty; name one (--subject)"},
 		{"another subject", dev(), Ask{Subject: "root"}, "access_denied", `only an operator makes grants for others; leave the subject out, it is "dev"`},
