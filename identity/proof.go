@@ -28,10 +28,10 @@ func (v *Verifier) prove(who *Principal, r *Request, token string, dpop bool) er
 		return nil
 	}
 	// Last, since it uses the proof up.
-	return v.proveKey(who.JKT, r, token)
+	return v.proveKey(who, r, token)
 }
 
-func (v *Verifier) proveKey(jkt string, r *Request, token string) error {
+func (v *Verifier) proveKey(who *Principal, r *Request, token string) error {
 	proofs := r.Header["Dpop"]
 	switch {
 	case v.cfg.Proofs == nil || v.cfg.PublicURL == "":
@@ -42,7 +42,8 @@ func (v *Verifier) proveKey(jkt string, r *Request, token string) error {
 		return fmt.Errorf("%w: more than one DPoP header", ErrProof)
 	}
 	proven, err := v.cfg.Proofs.Prove(proofs[0], pop.Want{
-		Method: r.Method, URL: strings.TrimSuffix(v.cfg.PublicURL, "/") + r.Path, Token: token, JKT: jkt})
+		Method: r.Method, URL: strings.TrimSuffix(v.cfg.PublicURL, "/") + r.Path, Token: token, JKT: who.JKT,
+		Owner: pop.Owner{Issuer: who.Issuer, Subject: who.Subject}})
 	r.Nonce = proven.Nonce
 	if errors.Is(err, pop.ErrNonce) {
 		r.Nonce = v.cfg.Proofs.Nonce()

@@ -96,7 +96,7 @@ func TestFilesThatAreNoStoreAreRefusedInWords(t *testing.T) {
 		loose:  "open grants: " + loose + " must be a file that nobody else can read or write; it is " + mode(t, loose),
 		dir:    "open grants: " + dir + " must be a file that nobody else can read or write; it is " + mode(t, dir),
 		link:   "open grants: " + link + " must be a file that nobody else can read or write; it is " + mode(t, link),
-		junk:   "open grants " + junk + ": invalid database",
+		junk:   "open grants " + junk + ": invalid database: bring it back from a backup, or move it aside; then no grant is left, and each must be asked for again",
 		future: "open grants " + future + `: its format is "2", and this version reads "1"`,
 		filepath.Join(dir, "no", "file"): "open grants " + filepath.Join(dir, "no", "file") + ": open " +
 			filepath.Join(dir, "no", "file") + ": no such file or directory",

@@ -66,16 +66,16 @@ func (e *endpoints) token(r *http.Request, f form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if h.key, err = e.prove(r, h.shown); err != nil {
+	switch {
+	case h.asker.Grant != "" && d == nil:
+		return nil, refuse(codeDetails, "with an access token of this gateway say what the child grant may do (authorization_details), less than its own; it makes no other grant")
+	case h.asker.Grant == "" && d != nil && d.JKT != "":
+		return nil, refuse(codeDetails, "jkt is for the child of a grant whose token is shown; a grant of your own is bound to the key of the request's proof")
+	}
+	if h.key, err = e.prove(r, h.asker, h.shown); err != nil {
 		return nil, err
 	}
-	if h.asker.Grant != "" && d == nil {
-		return nil, refuse(codeDetails, "with an access token of this gateway say what the child grant may do (authorization_details), less than its own; it makes no other grant")
-	}
 	if d != nil && d.JKT != "" {
-		if h.asker.Grant == "" {
-			return nil, refuse(codeDetails, "jkt is for the child of a grant whose token is shown; a grant of your own is bound to the key of the request's proof")
-		}
 		h.key = key{jkt: d.JKT} // he has proven his own; whoever gets the token must prove this one
 	}
 	return e.issue(r.Context(), h, d)

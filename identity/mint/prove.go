@@ -17,8 +17,8 @@ type key struct{ jkt, x5t string }
 
 // prove returns the keys that a request proves. A proof that is there must be good, and where
 // the request shows a token of ours, it must be by the key that this is bound to: else a copy
-// of the token would do.
-func (e *endpoints) prove(r *http.Request, shown *identity.Principal) (key, error) {
+// of the token would do. A new key takes room of who asks.
+func (e *endpoints) prove(r *http.Request, by Asker, shown *identity.Principal) (key, error) {
 	if shown == nil {
 		shown = &identity.Principal{}
 	}
@@ -42,7 +42,8 @@ func (e *endpoints) prove(r *http.Request, shown *identity.Principal) (key, erro
 	if e.cfg.Proofs == nil {
 		return key{}, refuse(codeProof, "this gateway checks no DPoP proofs; use a client certificate")
 	}
-	jkt, err := e.cfg.Proofs.Check(proofs[0], pop.Want{Method: r.Method, URL: e.cfg.PublicURL + r.URL.Path, JKT: shown.JKT})
+	jkt, err := e.cfg.Proofs.Check(proofs[0], pop.Want{Method: r.Method, URL: e.cfg.PublicURL + r.URL.Path, JKT: shown.JKT,
+		Owner: pop.Owner{Issuer: by.Issuer, Subject: by.Subject}})
 	switch {
 	case err == nil:
 		k.jkt = jkt

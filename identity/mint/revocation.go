@@ -22,8 +22,10 @@ func (e *endpoints) revoke(r *http.Request, f form) (any, error) {
 		e.cfg.Log.Info("token to be revoked is none that works", "error", err)
 		return done, nil
 	}
-	if _, err := e.prove(r, who); err != nil {
-		return nil, err
+	if who.JKT != "" || who.X5T != "" { // else a proof shows nothing, and would take room
+		if _, err := e.prove(r, Asker{Issuer: who.Issuer, Subject: who.Subject}, who); err != nil {
+			return nil, err
+		}
 	}
 	asker, err := e.cfg.Authority.askerOf(who)
 	if errors.Is(err, grant.ErrStale) {

@@ -13,6 +13,8 @@ const (
 	maxAge           = 100 * 365 * 24 * 3600 // seconds; more would not fit a time.Duration for long
 	defaultMaxPerKey = 1 << 16
 	defaultMaxKeys   = 1 << 16
+	// owners is how many owners it takes to fill the room for keys.
+	owners = 16
 )
 
 // CheckerOptions are the bounds of a Checker. Zero fields take the defaults.
@@ -23,6 +25,8 @@ type CheckerOptions struct {
 	// MaxPerKey and MaxKeys bound what is remembered: proofs of one key, and keys, in the two
 	// minutes that a nonce can be used. Default 65,536 each. A proof that was remembered has cost
 	// a signature check of about 0.1 ms, so the processor bounds the sum long before they do.
+	//
+	// One owner has at most a sixteenth of the keys.
 	MaxPerKey, MaxKeys int
 
 	// NonceKey makes the nonces; default is a random one, so that no proof that was made for
@@ -64,7 +68,11 @@ type Want struct {
 	URL    string // of the request as clients know it: public URL and path, no query
 	Token  string // whose hash the proof must carry; empty at a token endpoint, where there is none yet
 	JKT    string // thumbprint of the key that the token is bound to; empty: any key
+	Owner  Owner  // who is known to ask; the zero Owner is nobody, and has no bound of its own
 }
+
+// Owner is whose keys are counted together, so that one holder of tokens does not take the room of all.
+type Owner struct{ Issuer, Subject string }
 
 // Proven is what a good proof has proven.
 type Proven struct {
@@ -102,7 +110,7 @@ func (c *Checker) Prove(proof string, w Want) (Proven, error) {
 	if !ok {
 		return Proven{}, ErrNonce
 	}
-	if err := c.replays.take(jkt, cl.id, n); err != nil {
+	if err := c.replays.take(jkt, cl.id, n, w.Owner); err != nil {
 		return Proven{}, err
 	}
 	p := Proven{JKT: jkt}

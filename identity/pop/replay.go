@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash/maphash"
+	"strconv"
 	"sync"
 	"sync/atomic"
 )
@@ -18,6 +19,7 @@ type replays struct {
 	perKey, maxKeys int
 	latest          atomic.Int64 // number of the newest period seen; grows only
 	keys            atomic.Int64 // in all shards
+	each            owned
 	seed            maphash.Seed
 	shard           [shards]shard
 }
@@ -27,8 +29,40 @@ type shard struct {
 	byKey map[string]*taken // guarded by mu, as all below it
 }
 
+// owned counts the keys of each owner that have proofs.
+type owned struct {
+	most int
+	mu   sync.Mutex // is taken last
+	keys map[Owner]int
+}
+
+func (o *owned) add(who Owner) bool {
+	if who == (Owner{}) {
+		return true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.keys[who] >= o.most {
+		return false
+	}
+	o.keys[who]++
+	return true
+}
+
+func (o *owned) remove(who Owner) {
+	if who == (Owner{}) {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.keys[who]--; o.keys[who] == 0 {
+		delete(o.keys, who)
+	}
+}
+
 // taken are the proofs of one key in two periods.
 type taken struct {
+	owner     Owner // who brought the key
 	period    int64 // of now
 	now, last map[id]struct{}
 }
@@ -39,14 +73,15 @@ type id [16]byte
 
 func (r *replays) init(perKey, maxKeys int) {
 	r.perKey, r.maxKeys, r.seed = perKey, maxKeys, maphash.MakeSeed()
+	r.each.most, r.each.keys = max(1, maxKeys/owners), map[Owner]int{}
 	for i := range r.shard {
 		r.shard[i].byKey = map[string]*taken{}
 	}
 }
 
-// take remembers a proof whose nonce is of period n. The error is ErrReplay, ErrFull, or
+// take remembers a proof of an owner whose nonce is of period n. The error is ErrReplay, ErrFull, or
 // ErrNonce where the period has ended since the nonce was looked at.
-func (r *replays) take(jkt, jti string, n int64) error {
+func (r *replays) take(jkt, jti string, n int64, owner Owner) error {
 	sum := sha256.Sum256([]byte(jti))
 	s := &r.shard[maphash.String(r.seed, jkt)%shards]
 	s.mu.Lock()
@@ -62,7 +97,11 @@ func (r *replays) take(jkt, jti string, n int64) error {
 			r.keys.Add(-1)
 			return fmt.Errorf("%w: %d keys have sent proofs in the last two minutes", ErrFull, r.maxKeys)
 		}
-		k = &taken{period: latest}
+		if !r.each.add(owner) {
+			r.keys.Add(-1)
+			return fmt.Errorf("%w: %d keys of %s have sent proofs in the last two minutes", ErrFull, r.each.most, strconv.Quote(owner.Subject))
+		}
+		k = &taken{owner: owner, period: latest}
 		s.byKey[jkt] = k
 	}
 	k.advance(latest)
@@ -118,6 +157,7 @@ func (r *replays) begin(n int64) {
 			if k.advance(n); len(k.now)+len(k.last) == 0 {
 				delete(s.byKey, jkt)
 				r.keys.Add(-1)
+				r.each.remove(k.owner)
 			}
 		}
 		s.mu.Unlock()
