@@ -32,6 +32,7 @@ type exchange struct {
 	bounds  []grant.Bound           // the policy's, of this call
 	held    *grant.Reservation      // of this call; nil where it costs nothing, or was given back
 	inTurn  bool                    // it has a place among those of its grant that are read and decided
+	room    int64                   // bytes that its body has of the gateway's room
 	leave   func()                  // this call is one of the grant's under way
 	msg     *wire.Message
 	started bool // the first byte of the answer has been written
@@ -98,6 +99,7 @@ func (x *exchange) done() {
 	if x.parked {
 		return
 	}
+	x.vacate(0)
 	if x.leave != nil { // what it has held of its grant
 		x.leave()
 	}
@@ -210,12 +212,22 @@ func (x *exchange) readBody() ([]byte, error) {
 	if x.r.ContentLength > 0 {
 		size = x.r.ContentLength
 	}
+	if size > smallBody {
+		if err := x.enter(size); err != nil {
+			return nil, err
+		}
+	}
 	// One byte more than was announced, so that the end is seen without growing. Not more than
 	// this at once: the rest of what was announced may never come.
 	const atOnce = 1 << 20
 	body := make([]byte, 0, min(size, atOnce)+1)
 	for {
 		if len(body) == cap(body) {
+			if len(body) >= smallBody && x.room == 0 { // nothing was announced
+				if err := x.enter(limit); err != nil {
+					return nil, err
+				}
+			}
 			body = append(body, 0)[:len(body)]
 		}
 		n, err := x.r.Body.Read(body[len(body):cap(body)])
@@ -225,6 +237,7 @@ func (x *exchange) readBody() ([]byte, error) {
 			return nil, refuse(CodeTooLarge, "the request is larger than %d bytes", limit)
 		case errors.Is(err, io.EOF):
 			_ = http.NewResponseController(x.w).SetReadDeadline(time.Time{}) // of setBodyDeadline; what follows may be a stream
+			x.vacate(int64(len(body)))
 			return body, nil
 		case err != nil:
 			return nil, &Error{Code: CodeMalformed, Public: "the request body did not arrive whole and in time", Err: err}

@@ -52,6 +52,7 @@ type Gateway struct {
 	grants    Grants
 	approvals *approval.Desk
 	schemas   schemas
+	room      *room
 	inputs    Inputs
 	mostInput int
 	observer  Observer
@@ -101,7 +102,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	return &Gateway{
 		recorder: o.Recorder, grants: o.Grants, approvals: o.Approvals, farewells: make(chan struct{}, maxFarewells), now: o.Now, log: o.Logger, sealer: sealer,
-		inputs: o.Inputs, mostInput: o.MostInput, observer: o.Observer,
+		room: newRoom(), inputs: o.Inputs, mostInput: o.MostInput, observer: o.Observer,
 		sessions: session.NewSessions(maxSessions),
 		handles:  session.NewHandles(maxHandles),
 		flights:  session.NewFlights(),

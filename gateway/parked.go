@@ -59,6 +59,7 @@ func (x *exchange) streamAll(who *identity.Principal, call checked, first []byte
 	s.st = x.stream(who, call, &s.out, s.over.end)
 	if x.msg != nil {
 		x.msg = standIn[x.msg.Era]
+		x.vacate(0)
 	}
 	release := x.live.OnEnd(s.over.end)
 	parks := x.closes()
