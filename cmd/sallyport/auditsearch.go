@@ -53,6 +53,13 @@ func (a *app) newAuditSearch() *cobra.Command {
 		if f.Until, err = moment("until", *until, now); err != nil {
 			return err
 		}
+		if !f.Since.IsZero() && !f.Until.IsZero() && f.Until.Before(f.Since) {
+			return errUsage{fmt.Sprintf("--since %s is after --until %s, so that nothing lies between", *since, *until)}
+		}
+		decisions := []string{"allow", "deny", "would_deny"}
+		if f.Decision != "" && !strings.Contains(f.Decision, "*") && !slices.Contains(decisions, f.Decision) {
+			return errUsage{fmt.Sprintf("--decision %s: want %s", f.Decision, strings.Join(decisions, ", "))}
+		}
 		if *limit < 0 {
 			return errUsage{fmt.Sprintf("--limit %d: want a number of decisions, or 0 for all", *limit)}
 		}

@@ -112,7 +112,7 @@ func (a *app) examineParts(ctx context.Context, cfg *config.Config) []check {
 		boxed = boxed || access.Isolation == "process"
 		found, cure := "answers at "+access.URL, "see that it runs and that its url is that of its MCP endpoint"
 		if access.Type == "stdio" {
-			found, cure = access.Command+" runs and answers", "what it may read, write and reach: `sallyport config show`"
+			found, cure = access.Command+" runs and answers", "what it may read, write and reach: `sallyport config show`. A program of several files wants its folder: `sandbox: {read: [FOLDER]}`"
 		}
 		err := probed[access.Server]
 		if err != nil {
