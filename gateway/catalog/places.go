@@ -39,12 +39,28 @@ func (g *graph) places() *strictjson.Place {
 	return root
 }
 
+// namesIn are the names of members that n itself gives.
+func namesIn(n *jsonschema.Schema) []string {
+	names := slices.AppendSeq(slices.Clone(n.Required), maps.Keys(n.Properties))
+	names = slices.AppendSeq(names, maps.Keys(n.DependentSchemas))
+	names = slices.AppendSeq(names, maps.Keys(n.Dependencies)) // before 2019-09
+	for name, others := range n.DependentRequired {
+		names = append(append(names, name), others...)
+	}
+	for _, others := range n.Dependencies {
+		if list, ok := others.([]string); ok {
+			names = append(names, list...)
+		}
+	}
+	return names
+}
+
 // everywhere is one place for the whole value.
 func everywhere(nodes []*jsonschema.Schema) *strictjson.Place {
 	one := &strictjson.Place{Members: map[string]*strictjson.Place{}}
 	one.Rest, one.Items = one, one
 	for _, n := range nodes {
-		for name := range n.Properties {
+		for _, name := range namesIn(n) {
 			one.Members[name] = one
 		}
 	}
@@ -68,7 +84,7 @@ func (p *placer) at(applied []*jsonschema.Schema) *strictjson.Place {
 	p.known[string(key)] = out
 	p.all = append(p.all, out)
 	for _, n := range here {
-		for name := range n.Properties {
+		for _, name := range namesIn(n) {
 			out.Members[name] = nil
 		}
 	}

@@ -33,6 +33,11 @@ func TestNamesOfASchemaMayNotBeImitatedAtTheirPlace(t *testing.T) {
 		{`{"properties":{"o":{"if":` + names + `,"then":{"properties":{"mode":{}}}}}}`, `{"o":{"Mode":1}}`, `{"o":{"mode":1}}`},
 		{`{"properties":{"o":{"dependentSchemas":{"a":` + names + `}}}}`, `{"o":{"Path":1}}`, `{"o":{"a":1}}`},
 		{`{"$dynamicAnchor":"n","properties":{"kids":{"items":{"$dynamicRef":"#n"}},"path":{}}}`, `{"kids":[{"kids":[{"Path":1}]}]}`, `{"x":[{"Path":1}]}`},
+		// Names that are given without a schema of their own.
+		{`{"properties":{"o":{"not":{"required":["path"]}}}}`, `{"o":{"Path":1}}`, `{"o":{"x":{"Path":1}}}`},
+		{`{"properties":{"o":{"dependentRequired":{"force":["reason"]}}}}`, `{"o":{"Force":1}}`, `{"o":{"force":1,"reason":1}}`},
+		{`{"properties":{"o":{"dependentRequired":{"force":["reason"]}}}}`, `{"o":{"Reason":1}}`, `{"o":{"x":{"Reason":1}}}`},
+		{`{"$schema":"http://json-schema.org/draft-07/schema#","properties":{"o":{"dependencies":{"force":["reason"]}}}}`, `{"o":{"Reason":1}}`, `{"o":{"reason":1}}`},
 		// Whoever tells two spellings apart is not misled by a third.
 		{`{"properties":{"o":{"properties":{"k":{},"K":{},"path":{}}}}}`, `{"o":{"Path":1}}`, `{"o":{"k":1}}`},
 	} {

@@ -8,24 +8,25 @@ import (
 
 // Names are names that others must not imitate, at any depth. The zero Names are none.
 type Names struct {
-	exact map[string]string // by fold
+	exact map[string]string // by fold, one of each
+	twins map[string]bool   // names that fold like another of them
 	mixed bool              // one is not its own fold, so that a plain name can imitate it
 }
 
 // NewNames returns names as [CheckArguments] wants them. Of two that fold alike neither is an imitation of
-// the other, and both are left out.
+// the other; a third spelling is one of both.
 func NewNames(names []string) Names {
 	n := Names{exact: make(map[string]string, len(names))}
-	twice := map[string]bool{}
 	for _, name := range names {
 		fold := Fold(name)
 		if other, known := n.exact[fold]; known && other != name {
-			twice[fold] = true
+			if n.twins == nil {
+				n.twins = map[string]bool{}
+			}
+			n.twins[other], n.twins[name] = true, true
+			name = min(other, name)
 		}
 		n.exact[fold] = name
-	}
-	for fold := range twice {
-		delete(n.exact, fold)
 	}
 	for fold, exact := range n.exact {
 		n.mixed = n.mixed || fold != exact
@@ -44,7 +45,7 @@ func (n Names) imitated(name []byte) (exact string, yes bool) {
 		fold = appendFold(scratch[:0], name)
 	}
 	exact, known := n.exact[string(fold)]
-	return exact, known && exact != string(name)
+	return exact, known && exact != string(name) && !n.twins[string(name)]
 }
 
 // CheckArguments applies the name rule of tool arguments to a value that has passed [Check]: no name may

@@ -118,6 +118,7 @@ func TestCheckArgumentsRefusesImitations(t *testing.T) {
 		{`{"rows":[{},{"mode":1,"from":1}]}`, `argument name "from" would be read as "From" by a parser that ignores case, at byte 22`},
 		{`{"rows":[0,{"x":{"y":{"FROM":1}}}]}`, `argument name "FROM" would be read as "From" by a parser that ignores case, at byte 22`},
 		{`{"x":{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"j":1,"k":1,"l":1,"m":1,"n":1,"o":1,"p":1,"q":1,"r":1,"D":1}}`, `argument names "d" and "D" differ only in case, at byte 114`},
+		{`{"a":{"Id":1}}`, `argument name "Id" would be read as "ID" by a parser that ignores case, at byte 6`},
 		{`{"both":{"k":1,"K":1}}`, `argument names "k" and "K" differ only in case, at byte 15`},
 		{`{"q":"a{b}","z":{"S":1,"ſ":2}}`, `argument names "S" and "\u017f" differ only in case, at byte 23`},
 	} {
