@@ -55,7 +55,7 @@ func TestAnAllowThatHoldsForEverybodyIsNamed(t *testing.T) {
 
 // A rule with an else holds when the else does, so its first branch does not speak for it.
 func TestARuleWithAnElseIsNotCalledNever(t *testing.T) {
-	rules := "allow if {\n\t\"reader\" in input.subject.roles\n\tinput.tool.name == \"a\"\n} else := true"
+	rules := "allow if {\n\t\"reader\" in input.subject.roles\n\tinput.tool.name == \"a\"\n} else := true if input.tool.name == \"post\""
 	if got := check(t, rules, known(t)); strings.Contains(got, "never-true") {
 		t.Errorf("got %s", got)
 	}
