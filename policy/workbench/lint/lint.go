@@ -52,7 +52,7 @@ func Run(ctx context.Context, dir string, o policy.Options, s Setting) ([]Findin
 	for _, f := range in.Advisory() {
 		c.fault(Note, f)
 	}
-	for _, look := range []func(context.Context) error{c.arguments, c.names, c.roles, c.everybody, c.never, c.listed, c.slow, c.flow} {
+	for _, look := range []func(context.Context) error{c.arguments, c.names, c.roles, c.everybody, c.unused, c.never, c.action, c.listed, c.slow, c.flow} {
 		if err := look(ctx); err != nil {
 			return nil, err
 		}
