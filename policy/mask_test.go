@@ -15,6 +15,7 @@ func TestMaskErasesWhatThePolicySays(t *testing.T) {
 		{"a member", `mask contains "/input/arguments/password"`, `{"user":"ann","password":"hunter2"}`, `{"user":"ann"}`, "/input/arguments/password"},
 		{"deep, and in a list", `mask contains "/input/arguments/rows/1/pin"`, `{"rows":[{"pin":1},{"pin":2}]}`, `{"rows":[{"pin":1},{}]}`, "/input/arguments/rows/1/pin"},
 		{"an element keeps its place", `mask contains {"op": "remove", "path": "/input/arguments/list/0"}`, `{"list":["x","y"]}`, `{"list":[null,"y"]}`, "/input/arguments/list/0"},
+		{"an element that is not there", `mask contains "/input/arguments/list/2"`, `{"list":["x","y"]}`, `{"list":["x","y"]}`, ""},
 		{"another value", `mask contains {"op": "upsert", "path": "/input/arguments/pin", "value": "***"}`, `{"pin":"1234"}`, `{"pin":"***"}`, "/input/arguments/pin"},
 		{"under a condition", `mask contains "/input/arguments/text" if input.input.tool.name == "write"`, `{"text":"t"}`, `{}`, "/input/arguments/text"},
 		{"under another condition", `mask contains "/input/arguments/text" if input.input.tool.name == "read"`, `{"text":"t"}`, `{"text":"t"}`, ""},

@@ -15,6 +15,8 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 		refuse  = `the obligation "refuse" is malformed; write {"type": "refuse", "what": "secrets", "hidden" or "links", "in": "result" or "arguments"}, for secrets with "unscanned": "refuse" or "pass"`
 		bytes   = `the obligation "max_bytes" is malformed; write {"type": "max_bytes", "n": 4096}, or of arguments {"type": "max_bytes", "n": 4096, "of": "arguments", "per": "call", "grant" or "tool"}`
 		repeats = `the obligation "max_repeats" is malformed; write {"type": "max_repeats", "n": 3, "within": "10m"}`
+		mask    = `the obligation "mask" is malformed; write {"type": "mask", "pointer": "/rows/*/email"}`
+		by      = `the obligation "require_approval" is malformed; write {"type": "require_approval", "by": "release-manager"}`
 		label   = `the obligation "label" is malformed; write {"type": "label", "add": ["source:private"]}`
 	)
 	for _, tt := range []struct{ raw, want string }{
@@ -42,6 +44,9 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 		{`{"type":"label","add":["two words"]}`, label},
 		{`{"type":"label","add":["a\u0000b"]}`, label},
 		{`{"type":"label","add":["` + strings.Repeat("x", 129) + `"]}`, label},
+		{`{"type":"label","add":["` + strings.Repeat("x", 128) + `"]}`, ""},
+		{`{"type":"label","add":["x"` + strings.Repeat(`,"x"`, 15) + `]}`, ""},
+		{`{"type":"label","add":["x"` + strings.Repeat(`,"x"`, 16) + `]}`, label},
 		{`{"type":"label","add":["x"],"remove":["y"]}`, label},
 		{`{"type":"redact","what":"secrets"}`, ""},
 		{`{"type":"redact","what":"secrets","unscanned":"pass"}`, ""},
@@ -54,7 +59,9 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 		{`{"type":"refuse","what":"secrets","in":"params"}`, refuse},
 		{`{"type":"refuse"}`, refuse},
 		{`{"type":"mask","pointer":"/rows/*/email"}`, ""},
-		{`{"type":"mask","pointer":"rows"}`, `the obligation "mask" is malformed; write {"type": "mask", "pointer": "/rows/*/email"}`},
+		{`{"type":"mask","pointer":"/` + strings.Repeat("x", 1023) + `"}`, ""},
+		{`{"type":"mask","pointer":"/` + strings.Repeat("x", 1024) + `"}`, mask},
+		{`{"type":"mask","pointer":"rows"}`, mask},
 		{`{"type":"max_bytes","n":10}`, ""},
 		{`{"type":"max_bytes","n":10,"of":"arguments","per":"grant"}`, ""},
 		{`{"type":"max_bytes","n":10,"of":"result","per":"grant"}`, bytes},
@@ -64,10 +71,16 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 		{`{"type":"max_repeats","n":3}`, ""},
 		{`{"type":"max_repeats","n":3,"within":"10m"}`, ""},
 		{`{"type":"max_repeats","n":3,"within":"soon"}`, repeats},
-		{`{"type":"max_repeats","n":3,"within":"48h"}`, repeats},
+		{`{"type":"max_repeats","n":1,"within":"1s"}`, ""},
+		{`{"type":"max_repeats","n":1,"within":"999ms"}`, repeats},
+		{`{"type":"max_repeats","n":1,"within":"24h"}`, ""},
+		{`{"type":"max_repeats","n":1,"within":"24h1s"}`, repeats},
+		{`{"type":"max_repeats","n":0}`, repeats},
 		{`{"type":"max_repeats","within":"10m"}`, repeats},
 		{`{"type":"require_approval","by":"release-manager"}`, ""},
-		{`{"type":"require_approval"}`, `the obligation "require_approval" is malformed; write {"type": "require_approval", "by": "release-manager"}`},
+		{`{"type":"require_approval","by":"` + strings.Repeat("x", 128) + `"}`, ""},
+		{`{"type":"require_approval","by":"` + strings.Repeat("x", 129) + `"}`, by},
+		{`{"type":"require_approval"}`, by},
 		{`{"type":"encrypt","what":"secrets"}`, `the obligation "encrypt" cannot be met by this version`},
 		{`{"type":"MAX_CALLS","n":5,"per":"tool"}`, `the obligation "MAX_CALLS" cannot be met by this version`},
 	} {
@@ -89,6 +102,21 @@ func TestObligationsAreMetAsWrittenOrRefuse(t *testing.T) {
 	}
 	if err := (Obligation{}).Check(); err == nil {
 		t.Error("the zero obligation can be met")
+	}
+}
+
+// The member unscanned says what becomes of what could not be searched, and in where it is looked for.
+func TestARefusalSaysWhereAndWhetherItPasses(t *testing.T) {
+	for raw, want := range map[string][2]bool{
+		`{"type":"refuse","what":"secrets"}`:                                     {false, false},
+		`{"type":"refuse","what":"secrets","in":"result","unscanned":"refuse"}`:  {false, false},
+		`{"type":"refuse","what":"secrets","in":"arguments"}`:                    {true, false},
+		`{"type":"refuse","what":"secrets","in":"arguments","unscanned":"pass"}`: {true, true},
+	} {
+		w, in, pass, err := Obligation{Type: Refuse, Raw: json.RawMessage(raw)}.Refuse()
+		if got := [2]bool{in, pass}; w != Secrets || got != want || err != nil {
+			t.Errorf("Refuse() of %s = %v, in arguments and passes %v, %v; want %v", raw, w, got, err, want)
+		}
 	}
 }
 

@@ -80,6 +80,21 @@ func TestAResultOverTheBoundIsRefusedUnlessThePolicySaysOtherwise(t *testing.T) 
 	}
 }
 
+// One of the bound itself is decided with its content.
+func TestAResultOfTheBoundIsDecided(t *testing.T) {
+	g, err := loadResponse(t, "allow if input.result.x\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const around = `{"x":""}`
+	for n, want := range map[int]bool{MaxResult: true, MaxResult + 1: false} {
+		large := strings.Replace(around, `""`, `"`+strings.Repeat("x", n-len(around))+`"`, 1)
+		if d, err := g.DecideResult(t.Context(), resultCall(large)); d.Allow != want || want != (err == nil) {
+			t.Errorf("%d bytes: %+v, %v; want allowed %v", len(large), d, err, want)
+		}
+	}
+}
+
 func TestABrokenResponsePolicyIsNotInstalled(t *testing.T) {
 	for src, want := range map[string]string{
 		"deny contains \"x\" if input.result.a\n": "response.rego:3: no rule `allow` in package mcp.response: without one no result could ever pass",
