@@ -257,8 +257,9 @@ func (x *exchange) approved(_ context.Context, call checked) *Error {
 }
 
 // saidBeside is what a client says with a call beside its name and its arguments, as one object, or
-// nil: answers to what the server asked in between, and whatever a server may read. Left out are
-// _meta and the sealed state, which clients make anew each time they try.
+// nil: answers to what the server asked in between, what stands in _meta, and whatever else a server
+// may read. Left out are the sealed state, which is another each time a call begins anew, and what
+// metaBeside leaves out.
 func saidBeside(msg *wire.Message) []byte {
 	if len(msg.Params) == 0 || msg.Params[0] != '{' {
 		return nil
@@ -270,7 +271,16 @@ func saidBeside(msg *wire.Message) []byte {
 	var out []byte
 	for _, m := range members {
 		switch m.Name {
-		case "_meta", "arguments", "requestState":
+		case "arguments":
+			continue
+		case "requestState":
+			if msg.Era == wire.Modern { // in the older era it is sealed by nobody
+				continue
+			}
+		case "_meta":
+			if meta := metaBeside(m.Value().Of(msg.Params)); meta != nil {
+				out = append(append(out, `,"_meta":`...), meta...)
+			}
 			continue
 		case "name", "uri", "taskId":
 			if s, err := strictjson.String(m.Value().Of(msg.Params)); err == nil && s == msg.Name {
@@ -279,6 +289,35 @@ func saidBeside(msg *wire.Message) []byte {
 		}
 		out = append(out, ',')
 		out = append(append(strictjson.AppendString(out, m.Name), ':'), m.Value().Of(msg.Params)...)
+	}
+	if out == nil {
+		return nil
+	}
+	out[0] = '{'
+	return append(out, '}')
+}
+
+// metaBeside is the object _meta without what the protocol itself makes anew for each request, or nil
+// where nothing else is in it.
+func metaBeside(meta []byte) []byte {
+	if len(meta) == 0 || meta[0] != '{' {
+		return meta
+	}
+	members, err := strictjson.Object(meta)
+	if err != nil {
+		return meta
+	}
+	var out []byte
+	for _, m := range members {
+		switch m.Name {
+		case "progressToken", "traceparent", "tracestate", "baggage":
+			continue
+		}
+		if strings.HasPrefix(m.Name, "io.modelcontextprotocol/") {
+			continue
+		}
+		out = append(out, ',')
+		out = append(append(strictjson.AppendString(out, m.Name), ':'), m.Value().Of(meta)...)
 	}
 	if out == nil {
 		return nil

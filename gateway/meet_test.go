@@ -289,6 +289,50 @@ func TestAPersonAgreesToAllThatACallSays(t *testing.T) {
 	}
 }
 
+// Metadata that the protocol gives no meaning is for the server: a person is shown it, and agrees to
+// it alone. So is a state of the older era, which nobody has sealed.
+func TestAnApprovalIsForTheMetadataToo(t *testing.T) {
+	call := func(more string) string {
+		return `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/srv/a"},` + more + `}}`
+	}
+	for _, tt := range []struct{ agreed, shown, same, other string }{
+		{`"_meta":{"progressToken":1,"example.com/to":"staging"}`, `{"_meta":{"example.com/to":"staging"}}`,
+			`"_meta":{"progressToken":2,"baggage":"a=b","example.com/to":"staging"}`, `"_meta":{"progressToken":1,"example.com/to":"production"}`},
+		{`"requestState":"a"`, `{"requestState":"a"}`, `"requestState":"a"`, `"requestState":"b"`},
+	} {
+		f, desk := withDesk(t, wantsReleaser)
+		f.post(f.reader, call(tt.agreed))
+		waiting := desk.List(releaser)
+		if len(waiting) != 1 || string(waiting[0].Also) != tt.shown {
+			t.Fatalf("%s: a person is shown %+v; want %s", tt.agreed, waiting, tt.shown)
+		}
+		if _, err := desk.Decide(waiting[0].ID, releaser, true, ""); err != nil {
+			t.Fatal(err)
+		}
+		if got := toolText(f.post(f.reader, call(tt.other)).Body.String()); !strings.HasPrefix(got, "This call needs a person's approval") {
+			t.Errorf("%s: %s; want that it asks again", tt.other, got)
+		}
+		if got := toolText(f.post(f.reader, call(tt.same)).Body.String()); got != "ok" {
+			t.Errorf("%s: %s; want ok", tt.same, got)
+		}
+	}
+}
+
+// A call with other metadata is another call, and one with another progress token is not.
+func TestRepeatsAreCountedWithTheirMetadata(t *testing.T) {
+	f := obliged(t, `{"type": "max_repeats", "n": 1}`)
+	for _, tt := range []struct{ meta, want string }{
+		{`{"progressToken":1,"example.com/to":"a"}`, "ok"},
+		{`{"progressToken":1,"example.com/to":"b"}`, "ok"},
+		{`{"progressToken":2,"example.com/to":"a"}`, "this very call has been made once already"},
+	} {
+		body := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/srv/a"},"_meta":` + tt.meta + `}}`
+		if got := toolText(f.post(f.reader, body).Body.String()); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%s: %s; want %s", tt.meta, got, tt.want)
+		}
+	}
+}
+
 // Of two obligations that differ about what could not be searched, the stricter holds.
 func TestTheStricterOfTwoObligationsHolds(t *testing.T) {
 	const passes, refuses = `{"type": "refuse", "what": "secrets", "in": "arguments", "unscanned": "pass"}`, `{"type": "refuse", "what": "secrets", "in": "arguments"}`
