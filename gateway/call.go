@@ -248,10 +248,10 @@ func (x *exchange) readBody() ([]byte, error) {
 // resolve finds the server, and the session, tool or task that the message names.
 func (x *exchange) resolve(who *identity.Principal, msg *wire.Message) (route, error) {
 	rt := route{msg: msg}
-	if x.snap.federates(x.r.URL.Path) {
+	if x.snap.federates(pathOf(x.r)) {
 		return x.resolveAll(who, msg)
 	}
-	server, ok := x.snap.serverOf(x.r.URL.Path)
+	server, ok := x.snap.serverOf(pathOf(x.r))
 	if !ok {
 		return rt, &Error{Code: CodeUnknownServer, Public: "no MCP server is at this path; try /mcp", Err: fmt.Errorf("path %.80q", x.r.URL.Path)}
 	}

@@ -160,6 +160,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // federates reports whether the path stands for all servers together.
 func (s *Snapshot) federates(path string) bool { return path == "/mcp" && s.Sole == "" }
 
+// pathOf is the path of the request, or "" where it is written in another way than its only one, as
+// with a letter in percent.
+func pathOf(r *http.Request) string {
+	if r.URL.EscapedPath() != r.URL.Path {
+		return ""
+	}
+	return r.URL.Path
+}
+
 // serverOf returns the server that the path names. ok is false where there is none.
 func (s *Snapshot) serverOf(path string) (*Server, bool) {
 	name, below := strings.CutPrefix(path, "/mcp/")

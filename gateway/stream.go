@@ -18,8 +18,8 @@ var listening = &wire.Message{Kind: wire.Notification, Method: wire.MethodListen
 
 // serveSession is GET (the older era's stream) and DELETE (the end of a session).
 func (x *exchange) serveSession(ctx context.Context, who *identity.Principal) error {
-	server, ok := x.snap.serverOf(x.r.URL.Path)
-	all := x.snap.federates(x.r.URL.Path)
+	server, ok := x.snap.serverOf(pathOf(x.r))
+	all := x.snap.federates(pathOf(x.r))
 	if all {
 		server, ok = x.g.all, true
 	}
