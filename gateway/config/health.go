@@ -102,9 +102,14 @@ func (s *Service) Ready() (ready bool, lines []string) {
 	return ready, lines
 }
 
-// AdminHandler serves /healthz, /readyz and /metrics and nothing else.
+// AdminHandler serves /healthz, /readyz and /metrics and nothing else, and where admin.listen is a
+// loopback address to no other host name.
 func (s *Service) AdminHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status := s.adminRefuses(r); status != 0 {
+			http.Error(w, "here only loopback names are answered, and no page from elsewhere", status)
+			return
+		}
 		if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" && r.URL.Path != "/metrics" {
 			http.Error(w, "404: here are /healthz, /readyz and /metrics", http.StatusNotFound)
 			return

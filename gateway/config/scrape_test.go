@@ -36,7 +36,7 @@ func TestReloadsWhileScrapedAndCalled(t *testing.T) {
 		beside(func() {
 			for path, want := range map[string]string{"/metrics": "sallyport_policy_info{", "/readyz": "ready"} {
 				w := httptest.NewRecorder()
-				i.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+				i.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081"+path, nil))
 				if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {
 					t.Errorf("%s: %d %s", path, w.Code, w.Body)
 				}

@@ -43,6 +43,7 @@ type Service struct {
 	telemetry *observe.Telemetry
 	handler   http.Handler
 	health    health
+	adminHost string // that of admin.listen
 
 	issuer    *mint.Issuer
 	grants    *grants
@@ -103,6 +104,7 @@ func Open(ctx context.Context, cfg *Config, log *slog.Logger) (_ *Service, err e
 		assert: func(_ context.Context, who credential.Who, audience string) (string, error) {
 			return issuer.Assert(who.Subject, audience)
 		}}
+	s.adminHost, _, _ = splitAddress(cfg.Admin.Listen) // "" for "off", which serves nobody
 	s.lifetime, s.end = context.WithCancel(context.WithoutCancel(ctx))
 	s.proofs = pop.NewChecker(pop.CheckerOptions{})
 	s.verifier, err = identity.NewVerifier(identity.VerifierConfig{Issuer: cfg.PublicURL, Audience: cfg.Audience(), Keys: keys,

@@ -218,7 +218,7 @@ func (i *installation) call(path, tool string) string {
 
 func (i *installation) readyz() (code int, text string) {
 	w := httptest.NewRecorder()
-	i.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	i.AdminHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8081/readyz", nil))
 	b, _ := io.ReadAll(w.Body)
 	return w.Code, string(b)
 }
@@ -334,7 +334,7 @@ func TestTheOperatorsListenerServesHealthAndNothingElse(t *testing.T) {
 	i.open()
 	get := func(method, path string) (int, string) {
 		w := httptest.NewRecorder()
-		i.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+		i.AdminHandler().ServeHTTP(w, httptest.NewRequest(method, "http://127.0.0.1:8081"+path, nil))
 		return w.Code, w.Body.String()
 	}
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/": 404, "/mcp": 404, "/metrics": 200, "/debug/pprof/": 404, "/.well-known/jwks.json": 404} {
