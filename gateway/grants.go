@@ -211,14 +211,13 @@ func (x *exchange) charge(call checked) error {
 	return nil
 }
 
-// callDigest is of all that a client says with a call: its arguments, its answers to what the server
-// asked in between, and of _meta what the protocol does not make anew for each request.
+// callDigest is of all that a client says with a call but for _meta: its arguments, and its answers to
+// what the server asked in between. With _meta, whoever writes another word there could repeat a call at will.
 func (x *exchange) callDigest(call checked) string {
 	said := append([]byte(call.msg.Name+"\x00"), call.msg.Arguments...)
 	for _, member := range []string{"inputResponses", "argument", "ref"} {
 		said = append(append(said, 0), valueOf(call.msg.Params, member)...)
 	}
-	said = append(append(said, 0), metaBeside(valueOf(call.msg.Params, "_meta"))...)
 	return x.g.recorder.Digest(said)
 }
 

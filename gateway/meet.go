@@ -297,8 +297,8 @@ func saidBeside(msg *wire.Message) []byte {
 	return append(out, '}')
 }
 
-// metaBeside is the object _meta without what the protocol itself makes anew for each request, or nil
-// where nothing else is in it.
+// metaBeside is the object _meta without what the protocol makes anew for each request, and without the
+// ids that clients give each of theirs, or nil where nothing else is in it.
 func metaBeside(meta []byte) []byte {
 	if len(meta) == 0 || meta[0] != '{' {
 		return meta
@@ -310,7 +310,8 @@ func metaBeside(meta []byte) []byte {
 	var out []byte
 	for _, m := range members {
 		switch m.Name {
-		case "progressToken", "traceparent", "tracestate", "baggage":
+		case "progressToken", "traceparent", "tracestate", "baggage",
+			"claudecode/toolUseId", "vscode.requestId", "vscode.conversationId": // of Claude Code and of VS Code
 			continue
 		}
 		if strings.HasPrefix(m.Name, "io.modelcontextprotocol/") {

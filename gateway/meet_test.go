@@ -297,7 +297,7 @@ func TestAnApprovalIsForTheMetadataToo(t *testing.T) {
 	}
 	for _, tt := range []struct{ agreed, shown, same, other string }{
 		{`"_meta":{"progressToken":1,"example.com/to":"staging"}`, `{"_meta":{"example.com/to":"staging"}}`,
-			`"_meta":{"progressToken":2,"baggage":"a=b","example.com/to":"staging"}`, `"_meta":{"progressToken":1,"example.com/to":"production"}`},
+			`"_meta":{"progressToken":2,"baggage":"a=b","claudecode/toolUseId":"toolu_2","vscode.requestId":"3","example.com/to":"staging"}`, `"_meta":{"progressToken":1,"example.com/to":"production"}`},
 		{`"requestState":"a"`, `{"requestState":"a"}`, `"requestState":"a"`, `"requestState":"b"`},
 	} {
 		f, desk := withDesk(t, wantsReleaser)
@@ -318,12 +318,12 @@ func TestAnApprovalIsForTheMetadataToo(t *testing.T) {
 	}
 }
 
-// A call with other metadata is another call, and one with another progress token is not.
-func TestRepeatsAreCountedWithTheirMetadata(t *testing.T) {
+// A call that says something else in its metadata is the same call again.
+func TestRepeatsAreCountedWhateverTheirMetadata(t *testing.T) {
 	f := obliged(t, `{"type": "max_repeats", "n": 1}`)
 	for _, tt := range []struct{ meta, want string }{
 		{`{"progressToken":1,"example.com/to":"a"}`, "ok"},
-		{`{"progressToken":1,"example.com/to":"b"}`, "ok"},
+		{`{"progressToken":1,"example.com/to":"b"}`, "this very call has been made once already"},
 		{`{"progressToken":2,"example.com/to":"a"}`, "this very call has been made once already"},
 	} {
 		body := `{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"read_file","arguments":{"path":"/srv/a"},"_meta":` + tt.meta + `}}`
