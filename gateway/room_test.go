@@ -21,9 +21,9 @@ const kib = 1 << 10
 // filler is a body that comes as fast as it is read, up to a point, and then not until it is released. It
 // counts what is held of all of them.
 type filler struct {
-	left, last int
-	of         *atomic.Int64
-	release    <-chan struct{}
+	left    int
+	of      *atomic.Int64
+	release <-chan struct{}
 }
 
 func (b *filler) Read(p []byte) (int, error) {

@@ -188,7 +188,7 @@ func (a *app) printExplained(x *explained) error {
 	if r.Decision == "would_deny" {
 		since = ", since what refuses it is not enforced"
 	}
-	line("%s of %s: %s, %s by %s with the roles %s%s", x.ID, x.Time.Format(time.RFC3339), plain(r.Asked), word, orDash(plain(r.Subject)), orDash(plain(strings.Join(r.Roles, ", "))), since)
+	line("%s of %s: %s, asked by %s with the roles %s: %s%s", x.ID, x.Time.Format(time.RFC3339), plain(r.Asked), orDash(plain(r.Subject)), orDash(plain(strings.Join(r.Roles, ", "))), word, since)
 	if r.Code != "" && r.Code != "ok" {
 		line("code %s", plain(r.Code))
 	}
